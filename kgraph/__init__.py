@@ -1,0 +1,61 @@
+"""kgraph: Keras-style models in, one typed graph program out, compiled for this machine.
+
+`import kgraph as keras` gives Keras 3's names. Every name is loaded when it is first used, so
+that the import itself stays fast and pulls in no compiler, file or terminal library.
+"""
+
+from importlib import import_module
+from typing import Any
+
+# `kgraph.version` is Keras's function; the submodule of that name remains importable.
+from kgraph.version import __version__, version
+
+_SUBMODULES = frozenset(
+    """
+    activations callbacks config constraints datasets initializers layers losses metrics models
+    ops optimizers random regularizers saving utils
+    codegen ir passes runtime
+    """.split()
+)
+
+_HOMES = {
+    "Function": "kgraph.models",
+    "Initializer": "kgraph.initializers",
+    "Input": "kgraph.layers",
+    "InputSpec": "kgraph.layers",
+    "KerasTensor": "kgraph.ops",
+    "Layer": "kgraph.layers",
+    "Loss": "kgraph.losses",
+    "Metric": "kgraph.metrics",
+    "Model": "kgraph.models",
+    "Optimizer": "kgraph.optimizers",
+    "Regularizer": "kgraph.regularizers",
+    "Sequential": "kgraph.models",
+    "Variable": "kgraph.ops",
+    "grad": "kgraph.ops",
+    "jit": "kgraph.ops",
+    "trace": "kgraph.ops",
+    "value_and_grad": "kgraph.ops",
+}
+
+__all__ = ["__version__", "version", *sorted(_SUBMODULES), *sorted(_HOMES)]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a public name on its first use (PEP 562)."""
+    if name in _SUBMODULES:
+        return import_module(f"kgraph.{name}")
+    if name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'kgraph' has no attribute '{name}'", name=name, obj=_this())
+
+
+def _this() -> object:
+    """This module: with it Python can suggest the name that a misspelt one was meant to be."""
+    return import_module("kgraph")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
