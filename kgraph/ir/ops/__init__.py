@@ -1,0 +1,3 @@
+"""The op table, a file per family."""
+
+from kgraph.ir.ops import elementwise, shape
