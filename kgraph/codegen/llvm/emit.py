@@ -1,0 +1,204 @@
+"""The builder that all kernels share: modules and functions that print as readable LLVM IR.
+
+    module = Module(target)
+    with module.function("axpy", [("n", I64), ("a", FLOAT), ("x", PTR), ("y", PTR)]) as f:
+        n, a, x, y = f.parameters
+        source, result = View(x, "float32", (1,)), View(y, "float32", (1,))
+
+        def body(i: Operand, mask: Operand | None) -> None:
+            value = f.load(source, [i], lanes=8, mask=mask)
+            f.store(result, [i], f.mul(value, a), mask=mask)   # a scalar beside a vector splats
+
+        f.strips(n, 8, body)                                    # masked last vector
+    text = module.text()
+
+Values are `Operand`s (a type and a text); a Python number stands for a constant of the other
+operand's type, so index arithmetic on constants folds away. Pure instructions that already stand
+in an enclosing block are used again, so callers need not keep addresses themselves.
+
+    with f.loop(0, n, 4) as i: ...                              # i is an i64
+    with f.carried_loop(0, n, [zero]) as loop:                  # accumulators
+        loop.next(f.add(loop.values[0], ...))
+    total, = loop.results
+    with f.while_loop([x]) as loop:
+        loop.test(f.compare("GT", loop.values[0], 0)); loop.next(...)
+    with f.when(condition): ...
+    choice = f.choose(condition)
+    with choice.then(): choice.give(a)
+    with choice.otherwise(): choice.give(b)
+    value, = choice.results
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import final
+
+from kgraph.codegen.llvm.block import ALLOWED_SYMBOLS
+from kgraph.codegen.llvm.control import CarriedLoop, Choice, Control, WhileLoop
+from kgraph.codegen.llvm.memory import View
+from kgraph.codegen.llvm.target import Target
+from kgraph.codegen.llvm.values import (
+    DOUBLE,
+    FLOAT,
+    I1,
+    I8,
+    I16,
+    I32,
+    I64,
+    PTR,
+    VOID,
+    Index,
+    Operand,
+    Type,
+    constant,
+    is_floating,
+    is_signed,
+    item_bytes,
+    memory_type,
+    poison,
+    register_type,
+    type_of,
+    vector_constant,
+)
+
+__all__ = [
+    "ALLOWED_SYMBOLS", "DOUBLE", "FLOAT", "I1", "I8", "I16", "I32", "I64", "PTR", "VOID",
+    "CarriedLoop", "Choice", "Function", "Index", "Module", "Operand", "Type", "View", "WhileLoop",
+    "constant", "is_floating", "is_signed", "item_bytes", "memory_type", "poison",
+    "register_type", "type_of", "vector_constant",
+]  # fmt: skip
+
+
+@final
+class Function(Control):
+    """A function being written. Made by `Module.function`.
+
+    Attributes: `name`, `parameters` (operands), `returns` (type), `target`, `module`.
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        name: str,
+        parameters: Sequence[tuple[str, Type]],
+        returns: Type,
+        internal: bool,
+        noalias: bool,
+    ) -> None:
+        super().__init__(module.target, module.declarations)
+        self.module = module
+        self.name = name
+        self.returns = returns
+        self.parameters = tuple(
+            Operand(kind, "%" + self.fresh(parameter)) for parameter, kind in parameters
+        )
+        self._internal = internal
+        self._noalias = noalias
+        self._returned = False
+
+    def ret(self, value: Operand | None = None) -> None:
+        """Returns from the function; must be the last instruction, outside all blocks."""
+        self.statement("ret void" if value is None else f"ret {value!r}")
+        self._returned = True
+
+    def call(self, callee: str, arguments: Sequence[Index]) -> Operand:
+        """Calls another function of the module by name; Python ints become i64.
+
+        Raises:
+            KeyError: no such function. TypeError: the argument types differ.
+        """
+        parameters, returns = self.module.signatures[callee]
+        values = [self.index(item) for item in arguments]
+        if tuple(item.type for item in values) != parameters:
+            raise TypeError(f"{callee} takes {parameters}, got {values}")
+        return self._call("@" + callee, returns, values)
+
+    def call_pointer(
+        self, pointer: Operand, arguments: Sequence[Operand], returns: Type = VOID
+    ) -> Operand:
+        """Calls through a function pointer."""
+        return self._call(pointer.text, returns, arguments)
+
+    def text(self) -> str:
+        """The finished definition."""
+        alias = "noalias " if self._noalias else ""
+        items = ", ".join(
+            f"{item.type.text} {alias if item.type is PTR else ''}{item.text}"
+            for item in self.parameters
+        )
+        internal = "internal " if self._internal else ""
+        head = f"define {internal}{self.returns.text} @{self.name}({items}) #0 {{"
+        return "\n".join([head, "entry:", *self._entry, *self._lines, "}"])
+
+
+class Module:
+    """A module being written: functions and global constants for one target."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.declarations: set[str] = set()
+        self.signatures: dict[str, tuple[tuple[Type, ...], Type]] = {}
+        self._functions: list[Function] = []
+        self._globals: dict[str, str] = {}
+
+    def __contains__(self, name: str) -> bool:
+        """Whether a function of this name exists."""
+        return name in self.signatures
+
+    @contextmanager
+    def function(
+        self,
+        name: str,
+        parameters: Sequence[tuple[str, Type]],
+        returns: Type = VOID,
+        internal: bool = False,
+        noalias: bool = False,
+    ) -> Iterator[Function]:
+        """Defines a function; one without a `ret` of its own returns void at its end.
+
+        `internal` functions are not visible outside the object; `noalias` promises that memory
+        written through one pointer parameter is not read through another.
+        """
+        assert name not in self.signatures, name
+        self.signatures[name] = (tuple(kind for _, kind in parameters), returns)
+        function = Function(self, name, parameters, returns, internal, noalias)
+        yield function
+        if not function._returned:
+            assert returns is VOID, f"{name} returns {returns} but has no `ret`"
+            function.ret()
+        self._functions.append(function)
+
+    def address_of(self, name: str) -> Operand:
+        """The pointer to a function of the module, for `Function.call_pointer` and C."""
+        assert name in self.signatures, name
+        return Operand(PTR, "@" + name)
+
+    def global_variable(self, name: str, text: str) -> Operand:
+        """Defines `@name = <text>` once, such as `internal constant [2 x i32] [...]`."""
+        assert self._globals.get(name, text) == text, name
+        self._globals[name] = text
+        return Operand(PTR, "@" + name)
+
+    def text(self) -> str:
+        """The whole module."""
+        bits = 8 * self.target.vector_bytes
+        # Without `min-legal-vector-width` LLVM splits 512-bit vectors on CPUs that it thinks
+        # prefer narrower ones.
+        attributes = f'nounwind "prefer-vector-width"="{bits}" "min-legal-vector-width"="{bits}"'
+        parts = [
+            f'target datalayout = "{self.target.layout}"',
+            f'target triple = "{self.target.triple}"',
+            "",
+            *(f"@{name} = {text}" for name, text in self._globals.items()),
+            *sorted(self.declarations),
+            "",
+            *("\n" + function.text() for function in self._functions),
+            "",
+            f"attributes #0 = {{ {attributes} }}",
+            "!0 = distinct !{!0, !1, !2}",
+            '!1 = !{!"llvm.loop.unroll.disable"}',
+            '!2 = !{!"llvm.loop.vectorize.enable", i1 false}',
+        ]
+        return "\n".join(parts) + "\n"
