@@ -4,6 +4,7 @@
 that the import itself stays fast and pulls in no compiler, file or terminal library.
 """
 
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -49,12 +50,9 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(_HOMES[name]), name)
         globals()[name] = value
         return value
-    raise AttributeError(f"module 'kgraph' has no attribute '{name}'", name=name, obj=_this())
-
-
-def _this() -> object:
-    """This module: with it Python can suggest the name that a misspelt one was meant to be."""
-    return import_module("kgraph")
+    # `name` and `obj` let Python suggest the name that a misspelt one was meant to be.
+    message = f"module 'kgraph' has no attribute '{name}'"
+    raise AttributeError(message, name=name, obj=sys.modules[__name__])
 
 
 def __dir__() -> list[str]:

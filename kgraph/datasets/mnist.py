@@ -92,7 +92,7 @@ def _load_complete(path: Path) -> Arrays:
                 f"got {array.dtype} of shape {array.shape}"
             )
         contiguous = np.ascontiguousarray(array)
-        if (got := hashlib.sha256(contiguous).hexdigest()) != digest:
+        if (got := hashlib.sha256(contiguous.data).hexdigest()) != digest:
             raise ValueError(f"{path} is damaged: expected sha256 {digest} for {name}, got {got}")
         arrays[name] = contiguous
     return _pairs(arrays)

@@ -1,0 +1,18 @@
+"""What all tests share: the environment, set before kgraph, Keras or JAX is imported."""
+
+import os
+
+import pytest
+from hypothesis import settings
+
+# Keras is the oracle, on JAX, on the CPU; kgraph reads KERAS_BACKEND too, but KGRAPH_BACKEND wins.
+os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ.setdefault("KGRAPH_BACKEND", "llvm")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("KGRAPH_VERIFY", "1")
+
+# A failure must come again in the next run, and a busy machine must not be one.
+settings.register_profile("kgraph", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("kgraph")
+
+pytest.register_assert_rewrite("tests.harness")

@@ -1,0 +1,76 @@
+"""`import kgraph` is fast and light, and every name it lists is there when asked for."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kgraph
+
+ROOT = Path(__file__).parents[1]
+HEAVY = {"jax", "llvmlite", "h5py", "networkx", "rich", "typer"}
+
+
+def run(code: str) -> str:
+    """What `code` prints in a fresh interpreter."""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_import_is_light() -> None:
+    loaded = run("import sys, kgraph; print(*sys.modules)").split()
+    assert "kgraph" in loaded
+    assert HEAVY.isdisjoint(loaded)
+
+
+def test_the_api_is_light() -> None:
+    """Whatever a user's program names, it pays for a heavy library when it first needs it."""
+    names = "layers models losses metrics optimizers callbacks datasets saving ops ir Sequential"
+    code = f"import sys, kgraph\nfor n in {names.split()}: getattr(kgraph, n)\nprint(*sys.modules)"
+    assert HEAVY.isdisjoint(run(code).split())
+
+
+def test_import_is_fast() -> None:
+    """The least of several runs: a busy machine only ever adds time."""
+    code = "import time; t = time.perf_counter(); import kgraph; print(time.perf_counter() - t)"
+    assert min(float(run(code)) for _ in range(3)) < 0.5
+
+
+@pytest.mark.parametrize("name", kgraph.__all__)
+def test_every_name_is_there(name: str) -> None:
+    assert getattr(kgraph, name) is not None
+    assert name in dir(kgraph)
+
+
+def test_names_of_modules_and_classes() -> None:
+    code = """
+import json, kgraph, kgraph.version
+before = "Sequential" in vars(kgraph)
+kgraph.Sequential
+print(json.dumps({
+    "before": before,
+    "after": "Sequential" in vars(kgraph),
+    "same": kgraph.Sequential is kgraph.models.Sequential,
+    "version": kgraph.version() == kgraph.__version__,
+}))
+"""
+    expected = {"before": False, "after": True, "same": True, "version": True}
+    assert json.loads(run(code)) == expected
+
+
+def test_a_misspelt_name() -> None:
+    with pytest.raises(AttributeError, match="module 'kgraph' has no attribute 'Sequentail'"):
+        kgraph.Sequentail  # noqa: B018
+    assert not hasattr(kgraph, "Sequentail")
+    done = subprocess.run(
+        [sys.executable, "-c", "import kgraph\nkgraph.layrs"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr.endswith("has no attribute 'layrs'. Did you mean: 'layers'?\n")
