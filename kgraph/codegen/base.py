@@ -1,0 +1,112 @@
+"""What the runtime asks of a backend, and what a backend gives back.
+
+A backend is a module `kgraph.codegen.<name>` with the two functions of `Backend`. It answers a compile with one of
+
+- an `Executable`: an object that runs the function on arrays (reference, jax), or
+- a `NativeImage`: machine code and the sizes of the memory it wants, as plain data (llvm). The runtime loads and runs
+  it and the disk cache keeps it; neither needs the compiler again. `kgraph/codegen/llvm/README.md` has its calling
+  convention.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from kgraph.codegen.options import Options
+from kgraph.ir import Function, Size, TensorType, parse_size, parse_type
+
+# numpy's arrays, and on the jax backend jax's: whatever has `shape` and `dtype`.
+Array: TypeAlias = Any
+
+
+class Executable(Protocol):
+    """A compiled function. Thread-safe; it keeps no array between calls."""
+
+    def accept(self, value: object, type_: TensorType, name: str) -> Array:
+        """`value` as an array that `run` takes, of the dtype of `type_`; copies only where it must.
+
+        Raises:
+            TypeError: the value is no array, or has another dtype; the message names the parameter.
+        """
+
+    def run(self, arrays: Sequence[Array], sizes: Mapping[str, int]) -> tuple[Array, ...]:
+        """One array per result, none of which shares memory with an argument or another result.
+
+        Args:
+            arrays: one per parameter, from `accept`, of shapes that fit `sizes`. They are not written.
+            sizes: the value of every symbol of the parameters' types.
+        """
+
+
+@dataclass(frozen=True)
+class NativeImage:
+    """Machine code for one function, and what it wants around it.
+
+    Attributes:
+        code: a relocatable object that defines `kgraph_run`.
+        params: the types of the parameters, in order.
+        results: the types of the results, in order.
+        symbols: the symbols in the order in which the code takes their values: sorted by name.
+        arena: bytes of scratch memory for a call.
+        slab: bytes of scratch memory for each thread of a call.
+        in_place: whether a donated parameter and its result may have one buffer. The code must then be right both
+            with one buffer and with two, and must not fail after its first write to a donated one.
+    """
+
+    code: bytes
+    params: tuple[TensorType, ...]
+    results: tuple[TensorType, ...]
+    symbols: tuple[str, ...] = ()
+    arena: Size = 0
+    slab: Size = 0
+    in_place: bool = False
+
+    def to_bytes(self) -> bytes:
+        """A line of JSON with all but the code, then the code."""
+        header = {
+            "params": [str(t) for t in self.params],
+            "results": [str(t) for t in self.results],
+            "symbols": list(self.symbols),
+            "arena": str(self.arena),
+            "slab": str(self.slab),
+            "in_place": self.in_place,
+        }
+        return json.dumps(header).encode() + b"\n" + self.code
+
+    @staticmethod
+    def from_bytes(data: bytes) -> NativeImage:
+        """The inverse of `to_bytes`. Raises ValueError or KeyError for other bytes."""
+        line, _, code = data.partition(b"\n")
+        header = json.loads(line)
+        return NativeImage(
+            code=code,
+            params=tuple(parse_type(t) for t in header["params"]),
+            results=tuple(parse_type(t) for t in header["results"]),
+            symbols=tuple(header["symbols"]),
+            arena=parse_size(header["arena"]),
+            slab=parse_size(header["slab"]),
+            in_place=bool(header["in_place"]),
+        )
+
+
+class Backend(Protocol):
+    """The functions of a backend's module."""
+
+    def compile(
+        self, fn: Function, *, state: int, donate: Mapping[int, int], options: Options
+    ) -> Executable | NativeImage:
+        """Compiles a verified function.
+
+        Args:
+            fn: the function as traced.
+            state: so many first parameters are state.
+            donate: result -> the state parameter that it replaces, and whose memory it may take.
+            options: what to compile with.
+        """
+
+    def fingerprint(self, options: Options) -> Mapping[str, str]:
+        """What the result depends on besides the arguments: versions, the CPU. Must be cheap: no compiler import."""
+

@@ -1,0 +1,109 @@
+"""The compile driver: from a traced function to a program, by way of the caches."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from kgraph.codegen import Array, Backend, Executable, NativeImage, Options
+from kgraph.ir import Function, IRError, TensorType
+from kgraph.runtime.options import default_options
+from kgraph.runtime.program import Program, Runner
+from kgraph.runtime.signature import Signature
+
+
+class BackendError(ImportError):
+    """A backend that was asked for and is not installed."""
+
+
+class ExecutableRunner:
+    """An `Executable` as a program's runner. It updates nothing in place."""
+
+    def __init__(self, executable: Executable) -> None:
+        self._executable = executable
+
+    def accept(self, value: object, type_: TensorType, name: str) -> Array:
+        return self._executable.accept(value, type_, name)
+
+    def run(
+        self, state: Sequence[Array], inputs: Sequence[Array], sizes: Mapping[str, int], in_place: bool
+    ) -> tuple[Array, ...]:
+        return self._executable.run([*state, *inputs], sizes)
+
+
+def compile(  # noqa: A001  # what it is called everywhere
+    fn: Function,
+    *,
+    state: int = 0,
+    donate: Mapping[int, int] | None = None,
+    options: Options | None = None,
+    name: str = "",
+) -> Program:
+    """Compiles a function, or finds it compiled in memory or on disk.
+
+    Args:
+        fn: a verified function.
+        state: so many first parameters are state.
+        donate: result -> the state parameter that it replaces and whose memory it may take.
+        options: what to compile with; default: what the environment asks for.
+        name: for messages and listings; default: the function's.
+
+    Raises:
+        BackendError: the backend is not installed; the message says how to.
+        IRError: `donate` and the types do not fit, or a size stands in no parameter.
+    """
+    options = options or default_options()
+    donate = dict(donate or {})
+    _check_donation(fn, state, donate)
+    signature = Signature.of(fn)
+    compiled = load_backend(options.backend).compile(fn, state=state, donate=donate, options=options)
+    return Program(
+        name=name or fn.name,
+        signature=signature,
+        state=state,
+        donate=donate,
+        options=options,
+        _main=_runner(compiled),
+    )
+
+
+def load_backend(name: str) -> Backend:
+    """The module of a backend.
+
+    Raises:
+        BackendError: a package that it needs is not installed.
+    """
+    if name == "jax" and importlib.util.find_spec("jax") is None:
+        raise BackendError(
+            "the jax backend needs jax, which is not installed. Install it with pip install 'kgraph[jax]', "
+            "or choose another backend (KGRAPH_BACKEND=llvm)"
+        )
+    return cast("Backend", importlib.import_module(f"kgraph.codegen.{name}"))
+
+
+def _runner(compiled: Executable | NativeImage) -> Runner:
+    if isinstance(compiled, NativeImage):
+        from kgraph.runtime.native import NativeRunner
+
+        return NativeRunner(compiled)
+    return ExecutableRunner(compiled)
+
+
+def _check_donation(fn: Function, state: int, donate: Mapping[int, int]) -> None:
+    if not 0 <= state <= len(fn.params):
+        raise IRError(f"state must be between 0 and the {len(fn.params)} parameters; got {state}")
+    for result, param in donate.items():
+        if not (0 <= result < len(fn.results) and 0 <= param < state):
+            raise IRError(
+                f"donate must map results below {len(fn.results)} to state parameters below {state}; "
+                f"got {result}: {param}"
+            )
+        if fn.results[result].type is not fn.params[param].type:
+            raise IRError(
+                f"result {result} replaces the state {fn.param_names[param]} and must have its type "
+                f"{fn.params[param].type}; got {fn.results[result].type}"
+            )
+    if len(set(donate.values())) != len(donate):
+        raise IRError(f"two results replace one state parameter: {dict(donate)}")

@@ -1,0 +1,138 @@
+"""A compiled function that is called with arrays."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from kgraph.codegen import Array, Options
+from kgraph.ir import TensorType
+from kgraph.runtime.signature import ArgumentError, Signature
+
+
+class Runner(Protocol):
+    """What a `Program` runs: an executable of any backend, with its sizes already checked."""
+
+    def accept(self, value: object, type_: TensorType, name: str) -> Array: ...
+
+    def run(
+        self, state: Sequence[Array], inputs: Sequence[Array], sizes: Mapping[str, int], in_place: bool
+    ) -> tuple[Array, ...]: ...
+
+
+@dataclass
+class _Prepared:
+    """What `prepare` made of the state of one version."""
+
+    version: object
+    arrays: tuple[Array, ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled function. Immutable and thread-safe.
+
+    Call it with one array per parameter: it checks them, runs, and returns a tuple of fresh arrays. It never writes
+    to an argument and keeps none. Training loops use `run`.
+
+    Attributes:
+        name: for messages and listings.
+        signature: what it takes and gives.
+        state: so many first parameters are state.
+        donate: result -> the state parameter that it replaces.
+        options: what it was compiled with.
+    """
+
+    name: str
+    signature: Signature
+    state: int
+    donate: Mapping[int, int]
+    options: Options
+    _main: Runner
+    _prepare: Runner | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _prepared: list[_Prepared] = field(default_factory=list, repr=False)
+    _sizes: dict[tuple[tuple[int, ...], ...], dict[str, int]] = field(default_factory=dict, repr=False)
+
+    def __call__(self, *arrays: object) -> tuple[Array, ...]:
+        """Runs once.
+
+        Args:
+            *arrays: one per parameter, state first: any layout and byte order, but the parameter's dtype.
+
+        Returns:
+            One array per result, each with memory of its own.
+
+        Raises:
+            ArgumentError: the number of arrays or a shape is wrong; the message names the parameter.
+            TypeError: a dtype is wrong.
+        """
+        self._expect(len(arrays), len(self.signature.params), "arguments")
+        taken = self._accept(arrays, 0)
+        return self._run(taken[: self.state], taken[self.state :], None, in_place=False)
+
+    def run(
+        self, state: Sequence[Array], inputs: Sequence[object], version: object = None
+    ) -> tuple[Array, ...]:
+        """Runs once on state that belongs to the runtime: the fast path.
+
+        Where all donated state arrays can be written, they are updated in place: the results that replace them are
+        the same arrays. A read-only array is never written, so whoever hands a state array to a user makes it
+        read-only first; that step then gets fresh arrays for the whole state. Either way the old state or the new one
+        is whole, whenever the call is interrupted.
+
+        Args:
+            state: the first `self.state` arguments: arrays of exactly the parameters' types, dense and of native byte
+                order, such as the results of an earlier run. They are not checked again.
+            inputs: the other arguments, as for a call.
+            version: equal for equal state. What depends on the state alone is then computed once per version; None
+                computes it on each call.
+
+        Returns:
+            One array per result.
+
+        Raises:
+            ArgumentError: the number of arrays or a shape is wrong; the message names the parameter.
+            TypeError: a dtype is wrong.
+        """
+        self._expect(len(state), self.state, "state arrays")
+        self._expect(len(inputs), len(self.signature.params) - self.state, "inputs")
+        return self._run(state, self._accept(inputs, self.state), version, in_place=bool(self.donate))
+
+    def _accept(self, values: Sequence[object], first: int) -> list[Array]:
+        accept, signature = self._main.accept, self.signature
+        types, names = signature.params[first:], signature.names[first:]
+        return [accept(v, t, n) for v, t, n in zip(values, types, names, strict=True)]
+
+    def _run(
+        self, state: Sequence[Array], inputs: Sequence[Array], version: object, in_place: bool
+    ) -> tuple[Array, ...]:
+        shapes = tuple([a.shape for a in state] + [a.shape for a in inputs])
+        sizes = self._sizes.get(shapes)
+        if sizes is None:
+            sizes = self.signature.sizes(shapes)
+            if len(self._sizes) >= 64:
+                self._sizes.clear()
+            self._sizes[shapes] = sizes
+        if self._prepare is not None:
+            inputs = [*self._prepared_arrays(self._prepare, state, sizes, version), *inputs]
+        return self._main.run(state, inputs, sizes, in_place)
+
+    def _prepared_arrays(
+        self, prepare: Runner, state: Sequence[Array], sizes: Mapping[str, int], version: object
+    ) -> tuple[Array, ...]:
+        if version is None:
+            return prepare.run(state, (), sizes, in_place=False)
+        with self._lock:
+            if not self._prepared or self._prepared[0].version != version:
+                arrays = prepare.run(state, (), sizes, in_place=False)
+                self._prepared[:] = [_Prepared(version, arrays)]
+            return self._prepared[0].arrays
+
+    def _expect(self, got: int, expected: int, what: str) -> None:
+        if got != expected:
+            label = f"the program {self.name}" if self.name else "the program"
+            names = ", ".join(self.signature.names)
+            raise ArgumentError(f"{label} takes {expected} {what} (of {names}); got {got}")
