@@ -39,8 +39,8 @@ HEAVY = {
     "jax": ["kgraph/codegen/jax/"],
     "llvmlite": ["kgraph/codegen/llvm/"],
     "networkx": ["kgraph/ir/"],
-    "rich": ["kgraph/callbacks/", "kgraph/cli/", "kgraph/datasets/_files.py", "kgraph/utils/"],
-    "typer": ["kgraph/cli/"],
+    "rich": ["kgraph/callbacks", "kgraph/cli", "kgraph/datasets/_files.py", "kgraph/utils/"],
+    "typer": ["kgraph/cli"],
 }
 LIGHT = {"ml_dtypes", "numpy"} | set(sys.stdlib_module_names)
 LINKS = {"ir", "passes", "codegen", "runtime"}

@@ -51,9 +51,14 @@ def test_it_holds_the_package_only(wheel: Path) -> None:
     metadata = {name.split("/")[0] for name in names} - {"kgraph"}
     assert len(metadata) == 1
     assert metadata.pop().endswith(".dist-info")
-    tracked = set(run("git", "ls-files", "kgraph", cwd=ROOT).splitlines())
-    development = {name for name in tracked if name.endswith("ruff.toml")}
-    assert tracked - names == development
+    files = {path for path in (ROOT / "kgraph").rglob("*") if path.is_file()}
+    expected = {
+        path.relative_to(ROOT).as_posix()
+        for path in files
+        if path.suffix != ".pyc" and path.name != "ruff.toml"
+    }
+    assert {name for name in names if name.startswith("kgraph/")} == expected
+    assert "kgraph/datasets/mnist_embedded.npz" in expected
     assert {"LICENSE", "NOTICE"} <= {Path(name).name for name in names}
 
 
