@@ -1,0 +1,1 @@
+"""Passes: functions from graphs to graphs. README.md beside this file is the way in."""

@@ -1,0 +1,226 @@
+"""Memory planning: where each value of a function lies while it runs.
+
+A plan stands beside the graph and changes nothing in it. Values share memory where their lives do not overlap (linear
+scan over the schedule, as in Poletto and Sarkar, TOPLAS 1999), sizes may name symbols, and all offsets are sizes that
+are known when the program starts: one arena for a call. A value may take over the memory of an operand that dies at
+its op (`inplace`), and a reshape is only another view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from kgraph.ir import Fact, Function, Op, Size, Value, floordiv, is_nonnegative
+from kgraph.ir.ops.control import Fusion
+from kgraph.ir.ops.shape import Reshape
+
+ALIGNMENT = 64
+
+
+@dataclass(frozen=True)
+class Param:
+    """The value lies in the buffer of parameter `index`."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """The value lies in the buffer of result `index`."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Arena:
+    """The value lies in the arena, `offset` bytes from its start."""
+
+    offset: Size
+
+
+Place: TypeAlias = "Param | Result | Arena"
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Places of all values; scratch of ops; results to be copied at the end, as (value, index of the result)."""
+
+    places: Mapping[Value, Place]
+    scratch: Mapping[Op, Size]  # offsets in the arena
+    copies: tuple[tuple[Value, int], ...]
+    arena: Size  # bytes
+
+
+@dataclass(eq=False)
+class _Slot:
+    """A run of the arena that serves several values in turn."""
+
+    nbytes: Size
+    free: bool = False
+    offset: Size = 0
+
+
+@dataclass(eq=False)
+class _Buffer:
+    """Memory that a value and its views share."""
+
+    place: Place | _Slot
+    last: int = -1  # the place in the schedule of the last op that reads it
+    fixed: bool = False  # not to be written again: a parameter
+
+
+@dataclass
+class _State:
+    slots: list[_Slot] = field(default_factory=list)
+    buffer: dict[Value, _Buffer] = field(default_factory=dict)
+    scratch: dict[Op, _Slot] = field(default_factory=dict)
+
+
+def plan_memory(
+    fn: Function,
+    *,
+    donated: Mapping[int, int] | None = None,
+    scratch: Callable[[Op], Size] = lambda op: 0,
+    in_place: Callable[[Op, int, int], bool] | None = None,
+) -> MemoryPlan:
+    """Places for all values of `fn`.
+
+    `donated` maps a result's index to the parameter whose buffer it may be written to. `scratch` gives the bytes that
+    an op wants while it runs. `in_place(op, operand, result)` says whether the op may write that result over that
+    operand; by default `writes_over`.
+    """
+    may = in_place or writes_over
+    last = _last_reads(fn)
+    state = _State()
+    for i, p in enumerate(fn.params):
+        state.buffer[p] = _Buffer(Param(i), last.get(p, -1), fixed=True)
+    wanted = _direct_results(fn, donated or {}, last, may)
+    for at, op in enumerate(fn.ops):
+        for k, v in enumerate(op.results):
+            state.buffer[v] = _buffer_for(state, op, at, k, v, wanted, last, may)
+        bytes_wanted = scratch(op)
+        if bytes_wanted != 0:
+            state.scratch[op] = _take(state, bytes_wanted)
+            state.scratch[op].free = True
+        for v in {*op.operands, *op.results}:
+            buffer = state.buffer[v]
+            if isinstance(buffer.place, _Slot) and buffer.last <= at:
+                buffer.place.free = True
+    return _finish(fn, state)
+
+
+def writes_over(op: Op, operand: int, result: int) -> bool:
+    """May the op write this result over that operand? Yes if each element is read just where it is written."""
+    x, y = op.operands[operand], op.results[result]
+    if x.type is not y.type or op.operands.count(x) > 1:
+        return False
+    if isinstance(op, Fusion):
+        return _read_in_step(op, operand)
+    return Fact.ELEMENTWISE in op.facts
+
+
+def _read_in_step(op: Fusion, operand: int) -> bool:
+    """Is the operand read by elementwise ops alone, in a body that is a loop of elementwise ops?"""
+    p = op.body.params[operand]
+    if any(v.shape != p.shape for v in op.body.results):
+        return False
+    for inner in op.body.ops:
+        if Fact.ELEMENTWISE not in inner.facts and (p in inner.operands or any(v.shape == p.shape for v in inner.operands)):
+            return False
+    return True
+
+
+def _last_reads(fn: Function) -> dict[Value, int]:
+    """Where each value's memory is read last, its views' reads counted in; after all ops for a result."""
+    last: dict[Value, int] = {v: len(fn.ops) for v in fn.results}
+    for at in range(len(fn.ops) - 1, -1, -1):
+        op = fn.ops[at]
+        for v in op.operands:
+            reads = last.get(op.result, at) if isinstance(op, Reshape) else at
+            last[v] = max(last.get(v, -1), at, reads)
+    return last
+
+
+def _direct_results(fn: Function, donated: Mapping[int, int], last: dict[Value, int], may: Callable[[Op, int, int], bool]) -> dict[Value, int]:
+    """The values that are written straight to a result's buffer, with the result's index.
+
+    A donated parameter's buffer may be written by an op after its last reader, or by the last reader in step.
+    """
+    found: dict[Value, int] = {}
+    where = {op: at for at, op in enumerate(fn.ops)}
+    for i, v in enumerate(fn.results):
+        if v in found or v.op not in where or isinstance(v.op, Reshape):
+            continue
+        if i in donated:
+            p, at = fn.params[donated[i]], where[v.op]
+            read = last.get(p, -1)
+            in_step = p in v.op.operands and may(v.op, v.op.operands.index(p), v.index)
+            if read > at or (read == at and not in_step):
+                continue
+        found[v] = i
+    return found
+
+
+def _buffer_for(
+    state: _State,
+    op: Op,
+    at: int,
+    k: int,
+    v: Value,
+    wanted: dict[Value, int],
+    last: dict[Value, int],
+    may: Callable[[Op, int, int], bool],
+) -> _Buffer:
+    if isinstance(op, Reshape):
+        buffer = state.buffer[op.x]
+        buffer.last = max(buffer.last, last.get(v, at))
+        return buffer
+    if v in wanted:
+        return _Buffer(Result(wanted[v]), last.get(v, at), fixed=True)
+    for j, x in enumerate(op.operands):
+        buffer = state.buffer[x]
+        taken = any(state.buffer.get(r) is buffer for r in op.results[:k])
+        if isinstance(buffer.place, _Slot) and buffer.last <= at and not buffer.fixed and not taken and may(op, j, k) and not _shared(state, op, j):
+            buffer.last = last.get(v, at)
+            return buffer
+    return _Buffer(_take(state, v.type.nbytes), last.get(v, at))
+
+
+def _shared(state: _State, op: Op, j: int) -> bool:
+    """Is the memory of operand j that of another operand too, as a view?"""
+    buffer = state.buffer[op.operands[j]]
+    return any(state.buffer[x] is buffer for i, x in enumerate(op.operands) if i != j)
+
+
+def _take(state: _State, nbytes: Size) -> _Slot:
+    """A free slot that fits, the tightest one; else one that can grow; else a new one."""
+    fits = [s for s in state.slots if s.free and is_nonnegative(s.nbytes - nbytes)]
+    grows = [s for s in state.slots if s.free and is_nonnegative(nbytes - s.nbytes)]
+    best: _Slot | None = None
+    for s in fits:
+        if best is None or is_nonnegative(best.nbytes - s.nbytes):
+            best = s
+    if best is None:
+        for s in grows:
+            if best is None or is_nonnegative(s.nbytes - best.nbytes):
+                best = s
+        if best is None:
+            best = _Slot(nbytes)
+            state.slots.append(best)
+        best.nbytes = nbytes
+    best.free = False
+    return best
+
+
+def _finish(fn: Function, state: _State) -> MemoryPlan:
+    total: Size = 0
+    for slot in state.slots:
+        slot.offset = total
+        total = total + floordiv(slot.nbytes + (ALIGNMENT - 1), ALIGNMENT) * ALIGNMENT
+    places: dict[Value, Place] = {}
+    for v, buffer in state.buffer.items():
+        places[v] = Arena(buffer.place.offset) if isinstance(buffer.place, _Slot) else buffer.place
+    copies = tuple((v, i) for i, v in enumerate(fn.results) if places[v] != Result(i))
+    return MemoryPlan(places, {op: slot.offset for op, slot in state.scratch.items()}, copies, total)
