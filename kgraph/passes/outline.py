@@ -1,0 +1,155 @@
+"""Outlining of batch-local regions.
+
+Most of a step computes each sample alone; only sums couple them. The pass puts maximal runs of such ops into `batched`
+ops, whose bodies work on a block of samples: a thread carries a few samples through all of it while they are in its
+cache, and threads meet once. What an op may do in a region is its own `locality`; `carried.py` and `placement.py` have
+the analysis and the order.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from kgraph.ir import Builder, Combine, Fact, Function, Op, Rows, TensorType, Value, bind_op, bind_type, symbol
+from kgraph.ir.ops.control import Batched, Fusion
+from kgraph.ir.ops.shape import Constant, Iota
+from kgraph.passes.base import Pass
+from kgraph.passes.carried import carrier, is_heavy, locality, samples_of
+from kgraph.passes.placement import Local, Placement, place
+
+_BLOCK = "block"
+
+
+class Outline(Pass):
+    """Puts what is computed per sample into `batched` regions of `block` samples.
+
+    The same values up to the order of sums over the batch, which becomes that of `batched`. `expected` is the batch
+    for which the partial sums of a weight gradient are weighed against the rows that they sum; regions of fewer than
+    `least` ops that do not move elements alone stay as they are.
+    """
+
+    name: ClassVar[str] = "outline"
+    batch: str = "batch"
+    block: int = 8
+    expected: int = 128
+    least: int = 2
+
+    def run(self, fn: Function) -> Function:
+        """`fn` with regions; `fn` itself where nothing is local."""
+        if any(isinstance(op, Batched | Fusion) for op in fn.ops):
+            return fn
+        local: Local = {}
+        for op in fn.ops:
+            how = locality(op, self.batch)
+            if how is not None and not is_heavy(op, how, self.batch, self.expected):
+                local[op] = how
+        if not local:
+            return fn
+        return _Emission(self, fn, local, place(fn, local, self.batch)).function()
+
+
+class _Emission:
+    """Writes the outlined function."""
+
+    def __init__(self, options: Outline, fn: Function, local: Local, placement: Placement) -> None:
+        self.options, self.fn, self.local, self.placement = options, fn, local, placement
+        self.stored: dict[Value, None] = {}  # rows and sums that leave their region
+        self.levels = self._levels()
+
+    def _levels(self) -> dict[Op, set[int]]:
+        """Where each op is computed."""
+        level, copied, local = self.placement.level, self.placement.copied, self.local
+        levels: dict[Op, set[int]] = {op: {level[op]} for op in self.fn.ops if op not in copied}
+        for v in self.fn.results:
+            if v.op in local:
+                self._store(v, levels)
+        for op in reversed(self.fn.ops):
+            for v in op.operands:
+                if v.op not in local:
+                    continue
+                if op not in local or not isinstance(local[v.op][v.index], Rows):
+                    self._store(v, levels)
+                elif v.op in copied:
+                    levels.setdefault(v.op, set()).update(levels.get(op, ()))
+                elif any(at > level[v.op] for at in levels.get(op, ())):
+                    self.stored[v] = None
+        return levels
+
+    def _store(self, v: Value, levels: dict[Op, set[int]]) -> None:
+        how = self.local[v.op][v.index]
+        together = v.op.results if isinstance(how, Combine) and how.kind == "moments" else (v,)
+        self.stored.update(dict.fromkeys(together))
+        levels.setdefault(v.op, set()).add(self.placement.level[v.op])
+
+    def function(self) -> Function:
+        count = max(self.placement.level.values(), default=0) + 1
+        tops: list[list[Op]] = [[] for _ in range(count)]
+        inside: list[list[Op]] = [[] for _ in range(count)]
+        for op in self.fn.ops:
+            for at in self.levels.get(op, ()):
+                (inside if op in self.local else tops)[at].append(op)
+        b = Builder()
+        env: dict[Value, Value] = {p: p for p in self.fn.params}
+        for at in range(count):
+            for op in tops[at]:
+                env.update(zip(op.results, b.append(_over(op, env)), strict=True))
+            self._region(b, env, inside[at], at)
+        return Function(self.fn.params, tuple(b.ops), tuple(env[v] for v in self.fn.results), self.fn.name)
+
+    def _region(self, b: Builder, env: dict[Value, Value], inside: list[Op], at: int) -> None:
+        gives = [v for op in inside for v in op.results if v in self.stored and self.placement.level[op] == at]
+        if not gives:
+            return
+        if sum(Fact.MOVES not in op.facts for op in inside) < self.options.least:
+            for op in inside:
+                env.update(zip(op.results, b.append(_over(op, env)), strict=True))
+            return
+        batch = self.options.batch
+        outer, body = _body(inside, gives, self.local, batch)
+        takes = tuple(-1 if (d := carrier(v.type, batch)) is None else d for v in outer)
+        kinds = tuple(_kind(self.local[v.op][v.index]) for v in gives)
+        region = Batched(tuple(env[v] for v in outer), batch, self.options.block, takes, kinds, body)
+        with b.at(gives[0].op.location):
+            env.update(zip(gives, b.append(region), strict=True))
+
+
+def _kind(how: object) -> tuple[str, int]:
+    if isinstance(how, Rows):
+        return ("rows", how.dim)
+    assert isinstance(how, Combine)
+    return (how.kind, 0)
+
+
+def _over(op: Op, env: dict[Value, Value]) -> Op:
+    operands = tuple([env[v] for v in op.operands])
+    return op if operands == op.operands else op.with_operands(operands)
+
+
+def _body(inside: list[Op], gives: list[Value], local: Local, batch: str) -> tuple[list[Value], Function]:
+    """The values that the region reads from outside, and its body."""
+    sizes = {batch: symbol(_BLOCK)}
+    b = Builder()
+    start = b.param("start", TensorType((), "int32"))
+    outer: list[Value] = []
+    env: dict[Value, Value] = {}
+    for op in inside:
+        with b.at(op.location):
+            for v in op.operands:
+                if v in env:
+                    continue
+                if isinstance(v.op, Constant):
+                    env[v] = b.append(v.op)[0]
+                    continue
+                outer.append(v)
+                env[v] = b.param(_label(v), bind_type(v.type, sizes))
+            made = b.append(bind_op(op, tuple([env[v] for v in op.operands]), sizes))
+            if isinstance(op, Iota) and isinstance(how := local[op][0], Rows) and how.dim == op.dim:
+                first = b.multiply(b.cast(start, op.dtype), b.constant(samples_of(op.result, batch), op.dtype))
+                made = (b.add(made[0], b.broadcast(first, made[0].shape)),)
+        env.update(zip(op.results, made, strict=True))
+    return outer, b.function(*[env[v] for v in gives])
+
+
+def _label(v: Value) -> str:
+    label = v.op.__dict__.get("label", v.op.name)
+    return str(label)
