@@ -1,0 +1,454 @@
+"""Training, evaluation and prediction: what `Model` inherits besides being a layer.
+
+A step (`train_step`, `test_step`, `predict_step`) is ordinary code on variables. `ops.Step` traces it into one program
+of state and batch, so that forward, loss, gradients, optimizer and metrics run as one call.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from kgraph import losses as losses_module
+from kgraph import ops, optimizers
+from kgraph.callbacks import CallbackList, History
+from kgraph.metrics import Mean, Metric
+from kgraph.models.compile_loss import CompileLoss
+from kgraph.models.compile_metrics import CompileMetrics
+from kgraph.models.data_batches import GeneratorSource, as_array, make_source, train_validation_split, unpack, weights_of_classes
+from kgraph.registry import deserialize_keras_object, serialize_keras_object
+from kgraph.utils import tree
+from kgraph.utils.py_dataset import PyDataset
+
+__all__ = ["Trainer"]
+
+
+class Trainer:
+    """`compile`, `fit`, `evaluate`, `predict` and their steps."""
+
+    def __init__(self) -> None:
+        self.compiled = False
+        self.stop_training = False
+        self.optimizer: Any = None
+        self.loss: Any = None
+        self.loss_weights: Any = None
+        self.run_eagerly = False
+        self.steps_per_execution = 1
+        self.jit_compile: Any = "auto"
+        self.history: Any = None
+        self._compile_config: dict[str, Any] | None = None
+        self._compile_loss: CompileLoss | None = None
+        self._compile_metrics: CompileMetrics | None = None
+        self._loss_tracker: Mean | None = None
+        self._backend: str | None = None
+        self._steps: dict[str, Any] = {}
+
+    # ---- configuration ----
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = "auto",
+        auto_scale_loss: bool = True,
+        backend: str | None = None,
+    ) -> None:
+        """Says how to train.
+
+        Args:
+            optimizer: a name or an optimizer.
+            loss: a loss (name, function, object), or a list or dict of them, one per output.
+            loss_weights: None, or a list or dict of factors, one per output.
+            metrics, weighted_metrics: lists of metrics (names, functions, objects), or lists or dicts of lists, one
+                per output; the second are weighted with `sample_weight` and `class_weight`.
+            run_eagerly: runs the model's Python code for every batch, op by op, on the reference backend.
+            steps_per_execution: so many batches between two calls of the callbacks.
+            jit_compile: kept for compatibility; every step is compiled unless `run_eagerly`.
+            auto_scale_loss: with a low-precision policy, wraps the optimizer so that it scales the loss.
+            backend: "llvm", "jax" or "reference"; None: the one of the environment or `config.set_backend`.
+        """
+        if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
+            raise ValueError(f"`steps_per_execution` must be an int of at least 1; got {steps_per_execution!r}.")
+        self.optimizer = optimizers.get(optimizer)
+        self.loss, self.loss_weights = loss, loss_weights
+        self.run_eagerly, self.steps_per_execution = run_eagerly, steps_per_execution
+        self.jit_compile, self._backend = jit_compile, backend
+        names = getattr(self, "output_names", None)
+        if isinstance(loss, str):
+            losses_module.get(loss)  # an unknown name is an error here, not at the first batch
+        self._compile_loss = None if loss is None else CompileLoss(loss, loss_weights, names)
+        self._compile_metrics = CompileMetrics(metrics, weighted_metrics, names)
+        self._loss_tracker = Mean(name="loss")
+        self._steps = {}
+        self.stop_training = False
+        self.compiled = True
+        self._compile_config = {
+            "optimizer": optimizer,
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+            "run_eagerly": run_eagerly,
+            "steps_per_execution": steps_per_execution,
+            "jit_compile": jit_compile,
+        }
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """The arguments of `compile`, fit for JSON; None for a model that was not compiled."""
+        if self._compile_config is None:
+            return None
+        config = {key: serialize_keras_object(value) for key, value in self._compile_config.items()}
+        config["optimizer"] = serialize_keras_object(self.optimizer)
+        return config
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles as `get_compile_config` said; builds the optimizer's state where the model is built."""
+        self.compile(**deserialize_keras_object(config))
+        if self.optimizer is not None and self.built:  # type: ignore[attr-defined]  # Layer
+            self.optimizer.build(self.trainable_variables)  # type: ignore[attr-defined]  # Layer
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The loss, the metrics of `compile`, and those that the model's layers hold."""
+        found: list[Metric] = []
+        if self._loss_tracker is not None:
+            found.append(self._loss_tracker)
+        for metric in [*self._own_metrics(), *(self._compile_loss.metrics if self._compile_loss else ())]:
+            if all(metric is not other for other in found):
+                found.append(metric)
+        if self._compile_metrics is not None:
+            found += [m for m in self._compile_metrics.metrics if all(m is not other for other in found)]
+        return found
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of `metrics`."""
+        return [metric.name for metric in self.metrics]
+
+    @property
+    def metrics_variables(self) -> list[Any]:
+        """The state of all metrics."""
+        return [variable for metric in self.metrics for variable in metric.variables]
+
+    def _own_metrics(self) -> list[Metric]:
+        layers: list[Any] = self._flatten_layers(include_self=True, recursive=True)  # type: ignore[attr-defined]  # Layer
+        return [metric for layer in layers for metric in getattr(layer, "_metrics", ())]
+
+    def reset_metrics(self) -> None:
+        """Forgets what the metrics have counted."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    # ---- the steps, to be overridden ----
+
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True) -> Any:
+        """The scalar to be minimised: the losses of `compile` and those that layers added."""
+        parts = []
+        if self._compile_loss is not None and y is not None:
+            parts.append(self._compile_loss(y, y_pred, sample_weight))
+        parts += [ops.sum(extra) for extra in self.losses]  # type: ignore[attr-defined]  # Layer
+        if not parts:
+            raise ValueError(
+                f"The model {self.name!r} has no loss to minimise. Give `compile(loss=...)` and targets `y`, or call "  # type: ignore[attr-defined]  # Layer
+                "`add_loss` in a layer."
+            )
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        return total
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """Updates the metrics of `compile` and returns the results of all metrics by name."""
+        if self._compile_metrics is not None and y is not None:
+            self._compile_metrics.update_state(y, y_pred, sample_weight)
+        return self.get_metrics_result()
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """The results of all metrics by name; those of a metric with several results as they are."""
+        shown = {id(metric): name for name, metric in (self._compile_metrics.named() if self._compile_metrics else ())}
+        results: dict[str, Any] = {}
+        for metric in self.metrics:
+            result = metric.result()
+            if isinstance(result, dict):
+                results.update(result)
+            else:
+                results[shown.get(id(metric), metric.name)] = result
+        return results
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """One step of training on `(x, y, sample_weight)`; returns the metrics' results.
+
+        Runs inside a trace: `ops.gradients` differentiates what was computed so far.
+        """
+        x, y, sample_weight = unpack(data)
+        y_pred = self._call_on(x, training=True)
+        loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
+        self._track_loss(loss, x)
+        trainable = self.trainable_variables  # type: ignore[attr-defined]  # Layer
+        if trainable:
+            scaled = self.optimizer.scale_loss(loss)
+            self.optimizer.apply(ops.gradients(scaled, [v.value for v in trainable]), trainable)
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """One step of evaluation on `(x, y, sample_weight)`; returns the metrics' results."""
+        x, y, sample_weight = unpack(data)
+        y_pred = self._call_on(x, training=False)
+        loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False)
+        self._track_loss(loss, x)
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def predict_step(self, data: Any) -> Any:
+        """The outputs for one batch."""
+        return self._call_on(unpack(data)[0], training=False)
+
+    def _call_on(self, x: Any, training: bool) -> Any:
+        if self._call_has_training_arg:  # type: ignore[attr-defined]  # Layer
+            return self(x, training=training)  # type: ignore[operator]  # Layer
+        return self(x)  # type: ignore[operator]  # Layer
+
+    def _track_loss(self, loss: Any, x: Any) -> None:
+        if self._loss_tracker is not None:
+            self._loss_tracker.update_state(loss, sample_weight=ops.shape(tree.flatten(x)[0])[0])
+
+    def _step(self, kind: str) -> Callable[..., Any]:
+        """The compiled step; made anew after `compile` and when layers are frozen or thawed."""
+        trainable = tuple(v.trainable for v in self.variables) if kind == "train" else ()  # type: ignore[attr-defined]  # Layer
+        found = self._steps.get(kind)
+        if found is None or found[0] != trainable:
+            function = {"train": self.train_step, "test": self.test_step, "predict": self.predict_step}[kind]
+            step = ops.Step(
+                lambda x, y, sample_weight: function(x if kind == "predict" else (x, y, sample_weight)),
+                name=f"{self.name}.{kind}_step",  # type: ignore[attr-defined]  # Layer
+                backend=self._backend,
+                run_eagerly=self.run_eagerly,
+            )
+            found = self._steps[kind] = (trainable, step)
+        return found[1]
+
+    # ---- fit, evaluate, predict ----
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool | str = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: Any = 1,
+    ) -> Any:
+        """Trains for `epochs` epochs and returns the `History`.
+
+        Args:
+            x, y, sample_weight: arrays, or lists or dicts of arrays, one per input and output; or `x` is a PyDataset,
+                or a generator of `(x, y)` or `(x, y, sample_weight)`.
+            batch_size: samples of a batch, for arrays; 32 by default.
+            epochs: the index of the last epoch, counted from 1; training begins at `initial_epoch`.
+            verbose: 0 silent, 1 a progress bar, 2 a line per epoch; "auto": 1 on a terminal, else 2.
+            callbacks: a list of callbacks.
+            validation_split: the last part of the arrays to validate on, between 0 and 1.
+            validation_data: `(x, y)` or `(x, y, sample_weight)`, a PyDataset or a generator; before `validation_split`.
+            shuffle: draws a new order for each epoch; "batch" shuffles batches.
+            class_weight: a dict of the weights of classes.
+            steps_per_epoch, validation_steps: so many batches, for sources that do not end by themselves.
+            validation_batch_size: of validation arrays; `batch_size` by default.
+            validation_freq: validates every so many epochs, or in the epochs of a list, counted from 1.
+        """
+        self._assert_compiled("fit")
+        if validation_split and validation_data is None:
+            _check_split(x, validation_split)
+            (x, y, sample_weight), validation_data = train_validation_split((x, y, sample_weight), validation_split)
+        source = make_source(x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, class_weight=class_weight)
+        steps = steps_per_epoch if steps_per_epoch is not None else source.num_batches
+        callback_list = self._callbacks(callbacks, verbose, epochs=epochs, steps=steps)
+        validation = None if validation_data is None else self._validation_source(validation_data, validation_batch_size or batch_size)
+        self.stop_training = False
+        callback_list.on_train_begin()
+        batches = _Batches(source, steps_per_epoch)
+        step = self._step("train")
+        logs: dict[str, Any] = {}
+        for epoch in range(initial_epoch, epochs):
+            self.reset_metrics()
+            callback_list.on_epoch_begin(epoch)
+            logs = {}
+            for index, group in batches.epoch(self.steps_per_execution):
+                callback_list.on_train_batch_begin(index)
+                for batch in group:
+                    results = step(*batch)
+                logs = _plain(results)
+                callback_list.on_train_batch_end(index + len(group) - 1, logs)
+                if self.stop_training:
+                    break
+            if not logs:
+                raise ValueError("The training data gave no batch: `x` is empty, or a generator had come to its end.")
+            source.end()
+            if validation is not None and _validates(epoch, validation_freq):
+                found = self._run_evaluation(validation, validation_steps, callback_list)
+                logs.update({f"val_{name}": value for name, value in found.items()})
+            callback_list.on_epoch_end(epoch, logs)
+            step = self._step("train")  # a callback may have frozen layers
+            if self.stop_training:
+                break
+        callback_list.on_train_end(logs)
+        return self.history
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """The loss and metrics on given data: a list in the order of the names, a number if there is one, or a dict."""
+        self._assert_compiled("evaluate")
+        source = make_source(x, y, sample_weight, batch_size=batch_size)
+        callback_list = self._callbacks(callbacks, verbose, history=False, steps=steps or source.num_batches)
+        results = self._run_evaluation(source, steps, callback_list)
+        if return_dict:
+            return results
+        return _listed(results)
+
+    def _run_evaluation(self, source: Any, steps: int | None, callback_list: Any) -> dict[str, Any]:
+        callback_list.on_test_begin()
+        self.reset_metrics()
+        step = self._step("test")
+        logs: dict[str, Any] = {}
+        for index, group in _Batches(source, steps).epoch(self.steps_per_execution):
+            callback_list.on_test_batch_begin(index)
+            for batch in group:
+                results = step(*batch)
+            logs = _plain(results)
+            callback_list.on_test_batch_end(index + len(group) - 1, logs)
+        if not logs:
+            raise ValueError("The evaluation data gave no batch: `x` is empty, or a generator had come to its end.")
+        source.end()
+        callback_list.on_test_end(logs)
+        return logs
+
+    def predict(self, x: Any, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None, callbacks: Any = None) -> Any:
+        """The outputs for all samples, as arrays in the structure of the model's outputs."""
+        source = make_source(x, batch_size=batch_size)
+        callback_list = self._callbacks(callbacks, verbose, history=False, steps=steps or source.num_batches)
+        callback_list.on_predict_begin()
+        step = self._step("predict")
+        parts: list[Any] = []
+        for index, group in _Batches(source, steps).epoch(self.steps_per_execution):
+            callback_list.on_predict_batch_begin(index)
+            for batch_x, _, _ in group:
+                parts.append(step(batch_x, None, None))
+            callback_list.on_predict_batch_end(index + len(group) - 1, {"outputs": parts[-1]})
+        callback_list.on_predict_end()
+        if not parts:
+            raise ValueError("The data gave no batch: `x` is empty, or a generator had come to its end.")
+        return tree.map_structure(lambda *arrays: np.concatenate([np.asarray(a) for a in arrays]), *parts)
+
+    # ---- single batches ----
+
+    def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False) -> Any:
+        """One training step on one batch; returns the metrics, which go on counting from call to call."""
+        self._assert_compiled("train_on_batch")
+        x, y, sample_weight = tree.map_structure(as_array, (x, y, sample_weight))
+        results = _plain(self._step("train")(x, y, weights_of_classes(y, sample_weight, class_weight)))
+        return results if return_dict else _listed(results)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """Loss and metrics of one batch, which go on counting from call to call."""
+        self._assert_compiled("test_on_batch")
+        results = _plain(self._step("test")(*tree.map_structure(as_array, (x, y, sample_weight))))
+        return results if return_dict else _listed(results)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """The outputs for one batch, as arrays."""
+        return self._step("predict")(tree.map_structure(as_array, x), None, None)
+
+    # ---- helpers ----
+
+    def _assert_compiled(self, method: str) -> None:
+        if not self.compiled:
+            raise ValueError(f"Call `compile()` on the model {self.name!r} before `{method}()`.")  # type: ignore[attr-defined]  # Layer
+
+    def _callbacks(self, callbacks: Any, verbose: Any, *, history: bool = True, epochs: int = 1, steps: int | None = None) -> Any:
+        if isinstance(callbacks, CallbackList):
+            return callbacks
+        made = CallbackList(callbacks, add_history=history, add_progbar=verbose != 0, verbose=verbose, epochs=epochs, steps=steps, model=self)
+        if history:
+            self.history = next(c for c in made.callbacks if isinstance(c, History))
+        return made
+
+    def _validation_source(self, data: Any, batch_size: int | None) -> Any:
+        if isinstance(data, PyDataset) or (isinstance(data, Iterator) or not isinstance(data, tuple | list)):
+            return make_source(data)
+        if len(data) not in (2, 3):
+            raise ValueError(f"`validation_data` must be (x, y) or (x, y, sample_weight); got {len(data)} items.")
+        return make_source(*data, batch_size=batch_size)
+
+
+class _Batches:
+    """The batches of epoch after epoch, in groups of as many as are run between two calls of the callbacks."""
+
+    def __init__(self, source: Any, steps: int | None) -> None:
+        self._source, self._steps = source, steps
+        self._running: Iterator[Any] | None = None
+
+    def epoch(self, group: int) -> Iterator[tuple[int, list[Any]]]:
+        if self._running is None or self._steps is None or isinstance(self._source, GeneratorSource):
+            self._running = self._source.epoch()
+        index, waiting = 0, []
+        while self._steps is None or index + len(waiting) < self._steps:
+            batch = next(self._running, None)
+            if batch is None and self._steps is not None and not isinstance(self._source, GeneratorSource) and index + len(waiting):
+                self._running = self._source.epoch()  # `steps` goes round and round over arrays
+                batch = next(self._running, None)
+            if batch is None:
+                break
+            waiting.append(batch)
+            if len(waiting) == group:
+                yield index, waiting
+                index, waiting = index + group, []
+        if waiting:
+            yield index, waiting
+
+
+def _check_split(x: Any, fraction: float) -> None:
+    if not 0 < fraction < 1:
+        raise ValueError(f"`validation_split` must lie between 0 and 1; got {fraction}.")
+    if isinstance(x, PyDataset | Iterator):
+        raise ValueError(f"`validation_split` needs arrays; got {type(x).__name__}. Give `validation_data`.")
+
+
+def _plain(results: dict[str, Any]) -> dict[str, Any]:
+    """Python floats for scalars, in the order of the names."""
+    return {name: float(value) if np.ndim(value) == 0 else np.asarray(value) for name, value in sorted(results.items())}
+
+
+def _listed(results: dict[str, Any]) -> Any:
+    """The loss first, then the others in their order; a number where there is one."""
+    values = [results[name] for name in sorted(results, key=lambda name: name != "loss")]
+    return values[0] if len(values) == 1 else values
+
+
+def _validates(epoch: int, freq: Any) -> bool:
+    if isinstance(freq, int):
+        return (epoch + 1) % freq == 0
+    if isinstance(freq, list | tuple | set):
+        return epoch + 1 in freq
+    raise ValueError(f"`validation_freq` must be an int or a list of epochs; got {freq!r}.")
