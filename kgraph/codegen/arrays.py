@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kgraph.ir import TensorType, numpy_dtype
-from kgraph.ir.graph import Array
+from kgraph.ir import Array, TensorType, numpy_dtype
 
 
 def accept_array(value: object, type_: TensorType, name: str) -> Array:
@@ -38,7 +37,11 @@ def _array_of(value: object, dtype: np.dtype[np.generic], type_: TensorType, nam
     try:
         kind = np.asarray(value).dtype.kind
         # bool -> integer -> float are no surprises, the other directions lose something
-        if kind == "b" or (kind in "iu" and dtype.kind != "b") or (kind == "f" and dtype.kind not in "biu"):
+        if (
+            kind == "b"
+            or (kind in "iu" and dtype.kind != "b")
+            or (kind == "f" and dtype.kind not in "biu")
+        ):
             return np.asarray(value, dtype)
     except (TypeError, ValueError, OverflowError):
         pass

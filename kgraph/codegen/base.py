@@ -1,11 +1,12 @@
 """What the runtime asks of a backend, and what a backend gives back.
 
-A backend is a module `kgraph.codegen.<name>` with the two functions of `Backend`. It answers a compile with one of
+A backend is a module `kgraph.codegen.<name>` with the two functions of `Backend`. It answers a
+compile with one of
 
 - an `Executable`: an object that runs the function on arrays (reference, jax), or
-- a `NativeImage`: machine code and the sizes of the memory it wants, as plain data (llvm). The runtime loads and runs
-  it and the disk cache keeps it; neither needs the compiler again. `kgraph/codegen/llvm/README.md` has its calling
-  convention.
+- a `NativeImage`: machine code and the sizes of the memory it wants, as plain data (llvm). The
+  runtime loads and runs it and the disk cache keeps it; neither needs the compiler again.
+  `kgraph/codegen/llvm/README.md` has its calling convention.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class Executable(Protocol):
         """One array per result, none of which shares memory with an argument or another result.
 
         Args:
-            arrays: one per parameter, from `accept`, of shapes that fit `sizes`. They are not written.
+            arrays: one per parameter, from `accept`, of shapes that fit `sizes`. They are not
+                written.
             sizes: the value of every symbol of the parameters' types.
         """
 
@@ -52,8 +54,12 @@ class NativeImage:
         symbols: the symbols in the order in which the code takes their values: sorted by name.
         arena: bytes of scratch memory for a call.
         slab: bytes of scratch memory for each thread of a call.
-        in_place: whether a donated parameter and its result may have one buffer. The code must then be right both
-            with one buffer and with two, and must not fail after its first write to a donated one.
+        in_place: whether a donated parameter and its result may have one buffer. The code must then
+            be right both with one buffer and with two, and must not fail after its first write to a
+            donated one.
+        prepare: a function of the state alone, run when the state's version changes; what it gives
+            are further parameters of this one, between the state and the inputs. For programs that
+            donate nothing.
     """
 
     code: bytes
@@ -63,10 +69,13 @@ class NativeImage:
     arena: Size = 0
     slab: Size = 0
     in_place: bool = False
+    prepare: NativeImage | None = None
 
     def to_bytes(self) -> bytes:
-        """A line of JSON with all but the code, then the code."""
+        """A line of JSON with all but the code, then the code, then the bytes of `prepare`."""
+        prepare = b"" if self.prepare is None else self.prepare.to_bytes()
         header = {
+            "code": len(self.code),
             "params": [str(t) for t in self.params],
             "results": [str(t) for t in self.results],
             "symbols": list(self.symbols),
@@ -74,13 +83,14 @@ class NativeImage:
             "slab": str(self.slab),
             "in_place": self.in_place,
         }
-        return json.dumps(header).encode() + b"\n" + self.code
+        return json.dumps(header).encode() + b"\n" + self.code + prepare
 
     @staticmethod
     def from_bytes(data: bytes) -> NativeImage:
         """The inverse of `to_bytes`. Raises ValueError or KeyError for other bytes."""
-        line, _, code = data.partition(b"\n")
+        line, _, rest = data.partition(b"\n")
         header = json.loads(line)
+        code, prepare = rest[: header["code"]], rest[header["code"] :]
         return NativeImage(
             code=code,
             params=tuple(parse_type(t) for t in header["params"]),
@@ -89,6 +99,7 @@ class NativeImage:
             arena=parse_size(header["arena"]),
             slab=parse_size(header["slab"]),
             in_place=bool(header["in_place"]),
+            prepare=NativeImage.from_bytes(prepare) if prepare else None,
         )
 
 
@@ -108,5 +119,4 @@ class Backend(Protocol):
         """
 
     def fingerprint(self, options: Options) -> Mapping[str, str]:
-        """What the result depends on besides the arguments: versions, the CPU. Must be cheap: no compiler import."""
-
+        """What the result depends on besides the arguments: versions, the CPU; no compiler import."""

@@ -17,9 +17,12 @@ from kgraph.ir.graph import Function, Op, Param, Value
 from kgraph.ir.location import NOWHERE, Location
 
 
-def to_text(fn: Function, locations: bool = False) -> str:
-    """The text of `fn`, ending in a newline."""
-    return "\n".join(_function_lines(fn, "", locations)) + "\n"
+def to_text(fn: Function, locations: bool = False, labels: bool = True) -> str:
+    """The text of `fn`, ending in a newline.
+
+    Without `labels`, parameters are called `%p0`, `%p1`, ... and functions have no names: equal programs, equal texts.
+    """
+    return "\n".join(_function_lines(fn, "", locations, labels)) + "\n"
 
 
 def op_text(op: Op) -> str:
@@ -28,10 +31,11 @@ def op_text(op: Op) -> str:
     return f"{', '.join(str(v.type) for v in op.results)} = {_right_side(op, names)}"
 
 
-def _function_lines(fn: Function, indent: str, locations: bool) -> Iterator[str]:
-    names: dict[Value, str] = {p: f"%{label}" for p, label in zip(fn.params, fn.param_names, strict=True)}
+def _function_lines(fn: Function, indent: str, locations: bool, labels: bool) -> Iterator[str]:
+    called = fn.param_names if labels else [f"p{i}" for i in range(len(fn.params))]
+    names: dict[Value, str] = {p: f"%{label}" for p, label in zip(fn.params, called, strict=True)}
     params = ", ".join(f"{names[p]}: {p.type}" for p in fn.params)
-    yield f"{indent}fn{' ' + fn.name if fn.name else ''}({params})"
+    yield f"{indent}fn{' ' + fn.name if fn.name and labels else ''}({params})"
     count = 0
     for op in fn.ops:
         for v in op.results:
@@ -47,7 +51,7 @@ def _function_lines(fn: Function, indent: str, locations: bool) -> Iterator[str]
         for field, many in op.region_fields:
             for region in op.__dict__[field] if many else (op.__dict__[field],):
                 yield f"{indent}    {field} ="
-                yield from _function_lines(region, indent + "      ", locations)
+                yield from _function_lines(region, indent + "      ", locations, labels)
         yield f"{indent}  }}"
     yield f"{indent}  return {', '.join(names[v] for v in fn.results)}".rstrip()
 

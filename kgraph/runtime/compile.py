@@ -5,13 +5,19 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import TypeAlias, cast
 
 from kgraph.codegen import Array, Backend, Executable, NativeImage, Options
 from kgraph.ir import Function, IRError, TensorType
+from kgraph.runtime.cache import disk_cache
+from kgraph.runtime.digest import Key, key_of
+from kgraph.runtime.memory import MemoryCache
 from kgraph.runtime.options import default_options
 from kgraph.runtime.program import Program, Runner
 from kgraph.runtime.signature import Signature
+
+_Runners: TypeAlias = "tuple[Runner, Runner | None]"
+_memory: MemoryCache[_Runners] = MemoryCache(256)
 
 
 class BackendError(ImportError):
@@ -28,12 +34,16 @@ class ExecutableRunner:
         return self._executable.accept(value, type_, name)
 
     def run(
-        self, state: Sequence[Array], inputs: Sequence[Array], sizes: Mapping[str, int], in_place: bool
+        self,
+        state: Sequence[Array],
+        inputs: Sequence[Array],
+        sizes: Mapping[str, int],
+        in_place: bool,
     ) -> tuple[Array, ...]:
         return self._executable.run([*state, *inputs], sizes)
 
 
-def compile(  # noqa: A001  # what it is called everywhere
+def compile(
     fn: Function,
     *,
     state: int = 0,
@@ -58,15 +68,45 @@ def compile(  # noqa: A001  # what it is called everywhere
     donate = dict(donate or {})
     _check_donation(fn, state, donate)
     signature = Signature.of(fn)
-    compiled = load_backend(options.backend).compile(fn, state=state, donate=donate, options=options)
-    return Program(
-        name=name or fn.name,
-        signature=signature,
-        state=state,
-        donate=donate,
-        options=options,
-        _main=_runner(compiled),
-    )
+    name = name or fn.name
+    main, prepare = _runners(fn, state, donate, options, name)
+    return Program(name, signature, state, donate, options, main, prepare)
+
+
+def _runners(
+    fn: Function, state: int, donate: Mapping[int, int], options: Options, name: str
+) -> _Runners:
+    """What runs the function and what prepares its state: from a cache, or compiled now."""
+    backend = load_backend(options.backend)
+    key = key_of(fn, state, donate, options, backend.fingerprint(options))
+    if (found := _memory.get(key.digest)) is not None:
+        return found
+    native = options.backend == "llvm"
+    found = _restored(key, donate, options, name) if native else None
+    if found is None:
+        compiled = backend.compile(fn, state=state, donate=donate, options=options)
+        if isinstance(compiled, NativeImage):
+            disk_cache().put(key, [compiled.to_bytes()], name)
+            found = _native(compiled, donate, options)
+        else:
+            found = (ExecutableRunner(compiled), None)
+    _memory.put(key.digest, found)
+    return found
+
+
+def _restored(key: Key, donate: Mapping[int, int], options: Options, name: str) -> _Runners | None:
+    """From disk: no pass runs, and the compiler is not imported."""
+    stored = disk_cache().get(key, name)
+    if stored is None:
+        return None
+    return _native(NativeImage.from_bytes(stored[0]), donate, options)
+
+
+def _native(image: NativeImage, donate: Mapping[int, int], options: Options) -> _Runners:
+    from kgraph.runtime.native import NativeRunner
+
+    prepare = None if image.prepare is None else NativeRunner(image.prepare, {}, options.poison)
+    return NativeRunner(image, donate, options.poison), prepare
 
 
 def load_backend(name: str) -> Backend:
@@ -77,18 +117,10 @@ def load_backend(name: str) -> Backend:
     """
     if name == "jax" and importlib.util.find_spec("jax") is None:
         raise BackendError(
-            "the jax backend needs jax, which is not installed. Install it with pip install 'kgraph[jax]', "
+            "the jax backend needs jax, which is not installed: pip install 'kgraph[jax]', "
             "or choose another backend (KGRAPH_BACKEND=llvm)"
         )
     return cast("Backend", importlib.import_module(f"kgraph.codegen.{name}"))
-
-
-def _runner(compiled: Executable | NativeImage) -> Runner:
-    if isinstance(compiled, NativeImage):
-        from kgraph.runtime.native import NativeRunner
-
-        return NativeRunner(compiled)
-    return ExecutableRunner(compiled)
 
 
 def _check_donation(fn: Function, state: int, donate: Mapping[int, int]) -> None:
@@ -97,13 +129,13 @@ def _check_donation(fn: Function, state: int, donate: Mapping[int, int]) -> None
     for result, param in donate.items():
         if not (0 <= result < len(fn.results) and 0 <= param < state):
             raise IRError(
-                f"donate must map results below {len(fn.results)} to state parameters below {state}; "
-                f"got {result}: {param}"
+                f"donate must map one of {len(fn.results)} results to one of {state} state "
+                f"parameters; got {result}: {param}"
             )
         if fn.results[result].type is not fn.params[param].type:
             raise IRError(
-                f"result {result} replaces the state {fn.param_names[param]} and must have its type "
-                f"{fn.params[param].type}; got {fn.results[result].type}"
+                f"result {result} replaces the state {fn.param_names[param]} and must have its "
+                f"type {fn.params[param].type}; got {fn.results[result].type}"
             )
     if len(set(donate.values())) != len(donate):
         raise IRError(f"two results replace one state parameter: {dict(donate)}")

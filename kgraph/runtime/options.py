@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ _noticed: set[str] = set()
 
 
 def notice(message: str) -> None:
-    """Says something once per process, on stderr unless the logger `kgraph` is configured otherwise."""
+    """Says something once per process, through the logger `kgraph` (by default on stderr)."""
     if message not in _noticed:
         _noticed.add(message)
         _log.warning(message)
@@ -27,8 +26,8 @@ def notice(message: str) -> None:
 def backend_of_environment(environment: Mapping[str, str] = os.environ) -> str:
     """The backend that the environment asks for.
 
-    `KGRAPH_BACKEND` wins. Else `KERAS_BACKEND`: `jax` is jax, `numpy` is reference, `tensorflow` and `torch` are llvm,
-    after a notice. Else llvm.
+    `KGRAPH_BACKEND` wins. Else `KERAS_BACKEND`: `jax` is jax, `numpy` is reference, `tensorflow`
+    and `torch` are llvm, after a notice. Else llvm.
 
     Raises:
         ValueError: a variable names no backend.
@@ -41,7 +40,10 @@ def backend_of_environment(environment: Mapping[str, str] = os.environ) -> str:
         return keras
     found = _KERAS_BACKENDS[_known(keras, "KERAS_BACKEND", tuple(_KERAS_BACKENDS))]
     if keras in ("tensorflow", "torch"):
-        notice(f"kgraph: KERAS_BACKEND={keras} names a library that kgraph does not use; llvm takes its place")
+        notice(
+            f"kgraph: KERAS_BACKEND={keras} names a library that kgraph does not use; "
+            "the llvm backend takes its place"
+        )
     return found
 
 
@@ -51,12 +53,13 @@ def backend() -> str:
 
 
 def set_backend(name: str | None) -> None:
-    """Chooses the process's backend (None: the environment's again). `KGRAPH_BACKEND` still wins, with a notice.
+    """Chooses the process's backend (None: the environment's again). `KGRAPH_BACKEND` still wins,
+    with a notice.
 
     Raises:
         ValueError: there is no such backend.
     """
-    global _chosen  # noqa: PLW0603  # the one place that sets it
+    global _chosen
     if name is not None:
         _known(name, "backend", BACKENDS)
         if (fixed := os.environ.get("KGRAPH_BACKEND", "").strip()) and fixed != name:
@@ -65,11 +68,13 @@ def set_backend(name: str | None) -> None:
     _chosen = name
 
 
-def default_options(backend: str | None = None, environment: Mapping[str, str] = os.environ) -> Options:
+def default_options(
+    backend: str | None = None, environment: Mapping[str, str] = os.environ
+) -> Options:
     """The options that the environment asks for.
 
-    `KGRAPH_EXACT`, `KGRAPH_FAST_MATH`, `KGRAPH_TF32`, `KGRAPH_VERIFY`, `KGRAPH_POISON` are switches (1 or 0),
-    `KGRAPH_TARGET` names a CPU, `KGRAPH_DISABLE` lists passes to leave out.
+    `KGRAPH_EXACT`, `KGRAPH_FAST_MATH`, `KGRAPH_TF32`, `KGRAPH_VERIFY`, `KGRAPH_POISON` are switches
+    (1 or 0), `KGRAPH_TARGET` names a CPU, `KGRAPH_DISABLE` lists passes to leave out.
 
     Args:
         backend: a backend to use in place of the process's; `KGRAPH_BACKEND` still wins.
@@ -81,15 +86,19 @@ def default_options(backend: str | None = None, environment: Mapping[str, str] =
     if backend is not None:
         _known(backend, "backend", BACKENDS)
     chosen = environment.get("KGRAPH_BACKEND", "").strip() or backend or _chosen
-    switches = ("exact", "fast_math", "tf32", "verify", "poison")
     disabled = environment.get("KGRAPH_DISABLE", "").replace(",", " ").split()
-    options = Options(
-        backend=_known(chosen, "KGRAPH_BACKEND", BACKENDS) if chosen else backend_of_environment(environment),
+    return Options(
+        backend=_known(chosen, "KGRAPH_BACKEND", BACKENDS)
+        if chosen
+        else backend_of_environment(environment),
         target=environment.get("KGRAPH_TARGET", "").strip(),
+        exact=_switch(environment, "KGRAPH_EXACT"),
+        fast_math=_switch(environment, "KGRAPH_FAST_MATH"),
+        tf32=_switch(environment, "KGRAPH_TF32"),
+        verify=_switch(environment, "KGRAPH_VERIFY"),
+        poison=_switch(environment, "KGRAPH_POISON"),
         disabled=tuple(sorted(disabled)),
     )
-    values = {name: _switch(environment, "KGRAPH_" + name.upper()) for name in switches}
-    return dataclasses.replace(options, **values)
 
 
 def _known(name: str, source: str, names: tuple[str, ...]) -> str:

@@ -18,7 +18,11 @@ class Runner(Protocol):
     def accept(self, value: object, type_: TensorType, name: str) -> Array: ...
 
     def run(
-        self, state: Sequence[Array], inputs: Sequence[Array], sizes: Mapping[str, int], in_place: bool
+        self,
+        state: Sequence[Array],
+        inputs: Sequence[Array],
+        sizes: Mapping[str, int],
+        in_place: bool,
     ) -> tuple[Array, ...]: ...
 
 
@@ -34,8 +38,8 @@ class _Prepared:
 class Program:
     """A compiled function. Immutable and thread-safe.
 
-    Call it with one array per parameter: it checks them, runs, and returns a tuple of fresh arrays. It never writes
-    to an argument and keeps none. Training loops use `run`.
+    Call it with one array per parameter: it checks them, runs, and returns a tuple of fresh arrays.
+    It never writes to an argument and keeps none. Training loops use `run`.
 
     Attributes:
         name: for messages and listings.
@@ -54,19 +58,23 @@ class Program:
     _prepare: Runner | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _prepared: list[_Prepared] = field(default_factory=list, repr=False)
-    _sizes: dict[tuple[tuple[int, ...], ...], dict[str, int]] = field(default_factory=dict, repr=False)
+    _sizes: dict[tuple[tuple[int, ...], ...], dict[str, int]] = field(
+        default_factory=dict, repr=False
+    )
 
     def __call__(self, *arrays: object) -> tuple[Array, ...]:
         """Runs once.
 
         Args:
-            *arrays: one per parameter, state first: any layout and byte order, but the parameter's dtype.
+            *arrays: one per parameter, state first: any layout and byte order, but the parameter's
+                dtype.
 
         Returns:
             One array per result, each with memory of its own.
 
         Raises:
-            ArgumentError: the number of arrays or a shape is wrong; the message names the parameter.
+            ArgumentError: the number of arrays or a shape is wrong; the message names the
+                parameter.
             TypeError: a dtype is wrong.
         """
         self._expect(len(arrays), len(self.signature.params), "arguments")
@@ -78,28 +86,33 @@ class Program:
     ) -> tuple[Array, ...]:
         """Runs once on state that belongs to the runtime: the fast path.
 
-        Where all donated state arrays can be written, they are updated in place: the results that replace them are
-        the same arrays. A read-only array is never written, so whoever hands a state array to a user makes it
-        read-only first; that step then gets fresh arrays for the whole state. Either way the old state or the new one
-        is whole, whenever the call is interrupted.
+        Where all donated state arrays can be written, they are updated in place: the results that
+        replace them are the same arrays. A read-only array is never written, so whoever hands a
+        state array to a user makes it read-only first; that step then gets fresh arrays for the
+        whole state. Either way the old state or the new one is whole, whenever the call is
+        interrupted.
 
         Args:
-            state: the first `self.state` arguments: arrays of exactly the parameters' types, dense and of native byte
-                order, such as the results of an earlier run. They are not checked again.
+            state: the first `self.state` arguments: arrays of exactly the parameters' types, dense
+                and of native byte order, such as the results of an earlier run. They are not
+                checked again.
             inputs: the other arguments, as for a call.
-            version: equal for equal state. What depends on the state alone is then computed once per version; None
-                computes it on each call.
+            version: equal for equal state. What depends on the state alone is then computed once
+                per version; None computes it on each call.
 
         Returns:
             One array per result.
 
         Raises:
-            ArgumentError: the number of arrays or a shape is wrong; the message names the parameter.
+            ArgumentError: the number of arrays or a shape is wrong; the message names the
+                parameter.
             TypeError: a dtype is wrong.
         """
         self._expect(len(state), self.state, "state arrays")
         self._expect(len(inputs), len(self.signature.params) - self.state, "inputs")
-        return self._run(state, self._accept(inputs, self.state), version, in_place=bool(self.donate))
+        return self._run(
+            state, self._accept(inputs, self.state), version, in_place=bool(self.donate)
+        )
 
     def _accept(self, values: Sequence[object], first: int) -> list[Array]:
         accept, signature = self._main.accept, self.signature
@@ -117,7 +130,7 @@ class Program:
                 self._sizes.clear()
             self._sizes[shapes] = sizes
         if self._prepare is not None:
-            inputs = [*self._prepared_arrays(self._prepare, state, sizes, version), *inputs]
+            state = [*state, *self._prepared_arrays(self._prepare, state, sizes, version)]
         return self._main.run(state, inputs, sizes, in_place)
 
     def _prepared_arrays(

@@ -106,10 +106,15 @@ class Signature:
         return tuple(bind_type(t, sizes) for t in self.results)
 
     def _solve(
-        self, pending: list[tuple[int, int]], shapes: Sequence[tuple[int, ...]], sizes: dict[str, int]
+        self,
+        pending: list[tuple[int, int]],
+        shapes: Sequence[tuple[int, ...]],
+        sizes: dict[str, int],
     ) -> None:
-        """Checks the dims that are more than a symbol, and finds a symbol that only such dims name."""
-        for i, k in sorted(pending, key=lambda at: len(symbols_of(self.params[at[0]].shape[at[1]]))):
+        """Checks the dims that are more than a symbol, and finds symbols that only such dims name."""
+        for i, k in sorted(
+            pending, key=lambda at: len(symbols_of(self.params[at[0]].shape[at[1]]))
+        ):
             expected, got = self.params[i].shape[k], shapes[i][k]
             unknown = [s for s in symbols_of(expected) if s not in sizes]
             if len(unknown) == 1:
@@ -127,7 +132,8 @@ class Signature:
 
     def _wrong_shape(self, i: int, shape: tuple[int, ...], more: str = "") -> ArgumentError:
         return ArgumentError(
-            f"the argument {self.names[i]} must be {self.params[i]}; got the shape {list(shape)}{more}"
+            f"the argument {self.names[i]} must be {self.params[i]}; "
+            f"got the shape {list(shape)}{more}"
         )
 
     def _source(self, name: str, shapes: Sequence[tuple[int, ...]]) -> str:
@@ -156,7 +162,8 @@ def _failed_check(check: SizeCheck, found: Size, assumed: Size, sizes: dict[str,
     place = f"{check.location}: " if str(check.location) else ""
     given = ", ".join(f"{s}={v}" for s, v in sorted(sizes.items()))
     return (
-        f"{place}dim {check.dim} must be {check.assumed} = {assumed}; got {check.found} = {found} (with {given})"
+        f"{place}dim {check.dim} must be {check.assumed} = {assumed}; "
+        f"got {check.found} = {found} (with {given})"
     )
 
 

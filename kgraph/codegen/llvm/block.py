@@ -14,7 +14,7 @@ ALLOWED_SYMBOLS = frozenset(
     acos acosh asin asinh atan atan2 atanh cbrt cos cosh erf exp expm1 fmod log log1p pow sin sinh
     tan tanh acosf acoshf asinf asinhf atanf atan2f atanhf cbrtf cosf coshf erff expf expm1f fmodf
     logf log1pf powf sinf sinhf tanf tanhf
-    syscall pthread_create pthread_join pthread_detach sched_yield""".split()
+    syscall clock_gettime sched_yield""".split()
 )
 
 
@@ -86,6 +86,12 @@ class Emitter:
             self.statement(text)
             return Operand(VOID, "")
         return self.instruction(result, text, pure=pure)
+
+    def machine_intrinsic(self, symbol: str, result: Type, arguments: Sequence[Operand]) -> Operand:
+        """Calls a pure intrinsic of one CPU family by its whole name, `llvm.x86....`."""
+        types = ", ".join(item.type.text for item in arguments)
+        self._declarations.add(f"declare {result.text} @{symbol}({types})")
+        return self._call("@" + symbol, result, arguments, pure=True)
 
     def call_symbol(
         self, symbol: str, result: Type, arguments: Sequence[Operand], pure: bool = False

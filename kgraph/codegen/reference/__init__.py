@@ -1,4 +1,4 @@
-"""The reference backend: every op by its own numpy lines, one after the other. The oracle of the others."""
+"""The reference backend: every op by its own numpy lines. The oracle of the others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kgraph.ir import Function
 __all__ = ["ReferenceExecutable", "compile", "fingerprint"]
 
 
-def compile(  # noqa: A001  # the name that every backend's module has
+def compile(
     fn: Function, *, state: int, donate: Mapping[int, int], options: Options
 ) -> ReferenceExecutable:
     """Nothing is compiled: the function runs as it was traced, and nothing is updated in place."""

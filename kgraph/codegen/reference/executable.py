@@ -10,12 +10,13 @@ from kgraph.codegen.arrays import accept_array
 from kgraph.codegen.base import Array
 from kgraph.ir import Function, TensorType, bind, run
 
-# Functions bound to sizes that are kept: a training step sees two batch sizes, the full one and the last.
+# Functions bound to sizes that are kept: a training step sees two batch sizes, the full one and the
+# last.
 _KEPT = 8
 
 
 class ReferenceExecutable:
-    """Interprets `fn`; a function bound to some sizes is kept, since binding costs as much as tracing did."""
+    """Interprets `fn`. Functions bound to sizes are kept: binding costs as much as tracing did."""
 
     def __init__(self, fn: Function) -> None:
         self.fn = fn

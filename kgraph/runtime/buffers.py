@@ -1,0 +1,103 @@
+"""Memory for native code: results that belong to the caller, and scratch that is used again."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+
+import numpy as np
+
+from kgraph.ir import Array
+
+ALIGNMENT = 64
+# All ones is NaN in every float type and -1 in the integers.
+POISON = 0xFF
+
+# numpy's own allocator recycles small arrays, and nothing is gained by aligning them.
+_SMALL = 1024
+
+_char = ctypes.c_char
+
+
+def address(array: Array) -> int:
+    """Where the elements of an array begin; a third of the time that `array.ctypes.data` takes."""
+    try:
+        return ctypes.addressof(_char.from_buffer(array))  # type: ignore[arg-type]  # numpy says so only from 3.12 on
+    except (TypeError, ValueError, BufferError):  # read-only, empty, or a dtype of ml_dtypes
+        found: int = array.__array_interface__["data"][0]
+        return found
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Array:
+    """A new dense array, aligned to 64 bytes unless it is small; contents undefined."""
+    nbytes = dtype.itemsize
+    for size in shape:
+        nbytes *= size
+    if nbytes < _SMALL:
+        return np.empty(shape, dtype)
+    memory = np.empty(nbytes + ALIGNMENT, np.uint8)
+    return np.ndarray(shape, dtype, memory, -address(memory) % ALIGNMENT)
+
+
+def poison(array: Array) -> None:
+    """Fills a dense array with NaN."""
+    array.reshape(-1).view(np.uint8).fill(POISON)
+
+
+class Arena:
+    """Scratch memory for one running call, at `address`, aligned to 64."""
+
+    __slots__ = ("_memory", "address", "size")
+
+    def __init__(self, size: int) -> None:
+        self._memory = np.empty(size + ALIGNMENT, np.uint8)
+        self.address = address(self._memory) + -address(self._memory) % ALIGNMENT
+        self.size = size
+
+    def poison(self) -> None:
+        """Fills it with NaN."""
+        self._memory.fill(POISON)
+
+
+class Arenas:
+    """Arenas that wait for the next call of any program.
+
+    There are never more than calls have run at once, and a call that finds only smaller ones
+    replaces one of them.
+    """
+
+    def __init__(self) -> None:
+        self._free: list[Arena] = []
+        self._lock = threading.Lock()
+
+    def take(self, size: int) -> Arena:
+        """An arena of at least `size` bytes that nobody else uses until it is given back."""
+        with self._lock:
+            found = self._free.pop() if self._free else None
+        if found is not None and found.size >= size:
+            return found
+        del found  # before the larger one is made
+        return Arena(size)
+
+    def give(self, arena: Arena) -> None:
+        """Takes an arena back."""
+        with self._lock:
+            self._free.append(arena)
+            # the largest is handed out first
+            self._free.sort(key=lambda item: item.size)
+
+    def clear(self) -> None:
+        """Frees what no call uses."""
+        with self._lock:
+            self._free.clear()
+
+    def nbytes(self) -> int:
+        """The bytes that wait here."""
+        return sum(arena.size for arena in self._free)
+
+    def reset_after_fork(self) -> None:
+        """In a child: another thread may have held the lock."""
+        self._lock = threading.Lock()
+
+
+arenas = Arenas()

@@ -1,0 +1,82 @@
+"""What a compiled program depends on: the parts of a cache key."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kgraph.codegen import Options
+from kgraph.ir import Function, to_text
+
+# Of what a cache entry holds; a change makes all older entries misses.
+FORMAT = "1"
+
+_SOURCES = ("ir", "passes", "codegen")
+
+
+@dataclass(frozen=True)
+class Key:
+    """Everything that decides what compiling gives, by part, so that a miss can be explained."""
+
+    parts: tuple[tuple[str, str], ...]
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """A name for the whole."""
+        return hashlib.sha256(json.dumps(self.parts).encode()).hexdigest()
+
+
+def key_of(
+    fn: Function,
+    state: int,
+    donate: Mapping[int, int],
+    options: Options,
+    fingerprint: Mapping[str, str],
+) -> Key:
+    """The key of a compilation."""
+    parameters = ", ".join(str(p.type) for p in fn.params)
+    results = ", ".join(str(v.type) for v in fn.results)
+    return Key(
+        (
+            ("graph", hashlib.sha256(graph_text(fn).encode()).hexdigest()),
+            ("parameters", parameters),
+            ("results", results),
+            ("ops", str(len(fn.ops))),
+            ("state", str(state)),
+            ("donate", json.dumps(sorted(donate.items()))),
+            ("options", options.text()),
+            ("backend", json.dumps(dict(fingerprint), sort_keys=True)),
+            ("sources", source_digest()),
+            ("format", FORMAT),
+        )
+    )
+
+
+def graph_text(fn: Function) -> str:
+    """The text of a function without what changes no code: names and locations."""
+    return to_text(fn, locations=False, labels=False)
+
+
+def pool_key(text: str, compiler: str) -> Key:
+    """The key of the thread pool's object."""
+    graph = hashlib.sha256(text.encode()).hexdigest()
+    machine = f"{platform.system()} {platform.machine()}"
+    return Key((("pool", graph), ("machine", machine), ("compiler", compiler), ("format", FORMAT)))
+
+
+@functools.cache
+def source_digest() -> str:
+    """A digest of the sources that make the code: with an edited kernel it is a new compiler."""
+    root = Path(__file__).parents[1]
+    total = hashlib.sha256()
+    for package in _SOURCES:
+        for path in sorted((root / package).rglob("*.py")):
+            data = path.read_bytes()
+            total.update(f"{path.relative_to(root).as_posix()} {len(data)}\n".encode())
+            total.update(data)
+    return total.hexdigest()

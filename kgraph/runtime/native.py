@@ -1,0 +1,167 @@
+"""Runs machine code: one call of one function per program run."""
+
+from __future__ import annotations
+
+import ctypes
+import operator
+import weakref
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kgraph.codegen import Array, NativeImage
+from kgraph.codegen.arrays import accept_array
+from kgraph.codegen.llvm.load import load
+from kgraph.ir import KGraphError, Size, TensorType, bind_size, numpy_dtype
+from kgraph.runtime.buffers import ALIGNMENT, address, aligned_empty, arenas, poison
+from kgraph.runtime.threads import shared_pool
+
+_is_writable = operator.attrgetter("flags.writeable")
+# Positions in the context, in words; kgraph/codegen/llvm/README.md has the layout.
+_PARALLEL_FOR, _POOL, _THREADS, _SLABS, _STRIDE, _BUSY = range(6)
+# Layouts that are kept; a program seldom sees more sizes than a full batch and a last one.
+_KEPT = 64
+
+
+class NativeError(KGraphError, RuntimeError):
+    """Native code gave up. It has not changed the state."""
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What depends on the sizes."""
+
+    sizes: ctypes.Array[ctypes.c_int64]
+    results: tuple[tuple[tuple[int, ...], np.dtype[np.generic]], ...]
+    arena: int
+    slab: int
+
+
+class _Frame:
+    """The tables of one running call; pointers to state stay while the arrays are the same."""
+
+    def __init__(self, count: int) -> None:
+        self.pointers = (ctypes.c_uint64 * max(count, 1))()
+        self.context = (ctypes.c_uint64 * 6)()
+        self.pointers_address = ctypes.addressof(self.pointers)
+        self.context_address = ctypes.addressof(self.context)
+        self.state: tuple[weakref.ref[Array], ...] = ()
+        self.distinct = False
+
+    def point_to_state(self, state: Sequence[Array], donated: Sequence[int]) -> None:
+        if len(self.state) == len(state) and all(
+            map(operator.is_, map(operator.call, self.state), state)
+        ):
+            return
+        self.state = ()
+        for i, array in enumerate(state):
+            self.pointers[i] = address(array)
+        # One array in two places cannot be updated in place.
+        places = [self.pointers[i] for i in range(len(state)) if state[i].size]
+        self.distinct = len(set(places)) == len(places)
+        self.state = tuple(map(weakref.ref, state))
+
+
+class NativeRunner:
+    """A `NativeImage`, loaded. Thread-safe: each running call has its own tables and arena."""
+
+    def __init__(
+        self, image: NativeImage, donate: Mapping[int, int], poisoned: bool = False
+    ) -> None:
+        self.image = image
+        self._code = load(image.code, ("kgraph_run",))
+        kind = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 4)
+        self._function = kind(self._code.address("kgraph_run"))
+        self._donate = dict(donate) if image.in_place else {}
+        self._donated = tuple(self._donate.values())
+        self._poisoned = poisoned
+        self._frames: deque[_Frame] = deque()
+        self._layouts: dict[tuple[int, ...], _Layout] = {}
+
+    def accept(self, value: object, type_: TensorType, name: str) -> Array:
+        return accept_array(value, type_, name)
+
+    def run(
+        self,
+        state: Sequence[Array],
+        inputs: Sequence[Array],
+        sizes: Mapping[str, int],
+        in_place: bool,
+    ) -> tuple[Array, ...]:
+        key = tuple([sizes[s] for s in self.image.symbols])
+        layout = self._layouts.get(key) or self._lay_out(key)
+        try:
+            frame = self._frames.pop()
+        except IndexError:
+            frame = _Frame(len(self.image.params) + len(self.image.results))
+        frame.point_to_state(state, self._donated)
+        # Either the whole state is updated in place or none of it: a mixture could be left half
+        # done.
+        in_place = (
+            in_place and frame.distinct and all(_is_writable(state[p]) for p in self._donated)
+        )
+        pointers = frame.pointers
+        for i, array in enumerate(inputs, len(state)):
+            pointers[i] = address(array)
+        first = len(self.image.params)
+        results: list[Array] = []
+        for r, (shape, dtype) in enumerate(layout.results):
+            param = self._donate.get(r) if in_place else None
+            if param is not None:
+                result = state[param]
+                pointers[first + r] = pointers[param]
+            else:
+                result = aligned_empty(shape, dtype)
+                pointers[first + r] = address(result)
+                if self._poisoned:
+                    poison(result)
+            results.append(result)
+        self._call(frame, layout)
+        self._frames.append(frame)
+        return tuple(results)
+
+    def _call(self, frame: _Frame, layout: _Layout) -> None:
+        pool = shared_pool()
+        arena = arenas.take(layout.arena + pool.threads * layout.slab)
+        context = frame.context
+        context[_PARALLEL_FOR], context[_POOL] = pool.parallel_for, pool.address
+        context[_THREADS], context[_BUSY] = pool.threads, 0
+        context[_SLABS], context[_STRIDE] = arena.address + layout.arena, layout.slab
+        if self._poisoned:
+            arena.poison()
+        code = self._function(
+            frame.pointers_address,
+            ctypes.addressof(layout.sizes),
+            arena.address,
+            frame.context_address,
+        )
+        arenas.give(arena)
+        if code:
+            raise NativeError(f"native code gave up with the code {code}; the state is as before")
+
+    def _lay_out(self, key: tuple[int, ...]) -> _Layout:
+        image = self.image
+        sizes = dict(zip(image.symbols, key, strict=True))
+        layout = _Layout(
+            sizes=(ctypes.c_int64 * max(len(key), 1))(*key),
+            results=tuple(
+                (tuple(_number(d, sizes) for d in t.shape), numpy_dtype(t.dtype))
+                for t in image.results
+            ),
+            arena=_rounded(_number(image.arena, sizes)),
+            slab=_rounded(max(_number(image.slab, sizes), 1)),
+        )
+        if len(self._layouts) >= _KEPT:
+            self._layouts.clear()
+        self._layouts[key] = layout
+        return layout
+
+
+def _number(size: Size, sizes: Mapping[str, int]) -> int:
+    return int(bind_size(size, sizes))
+
+
+def _rounded(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
