@@ -290,7 +290,7 @@ class Trainer:
                 callback_list.on_train_batch_begin(index)
                 for batch in group:
                     results = step(*batch)
-                logs = _plain(results)
+                logs = dict(sorted(_plain(results).items()))
                 callback_list.on_train_batch_end(index + len(group) - 1, logs)
                 if self.stop_training:
                     break
@@ -436,8 +436,8 @@ def _check_split(x: Any, fraction: float) -> None:
 
 
 def _plain(results: dict[str, Any]) -> dict[str, Any]:
-    """Python floats for scalars, in the order of the names."""
-    return {name: float(value) if np.ndim(value) == 0 else np.asarray(value) for name, value in sorted(results.items())}
+    """Python floats for scalars."""
+    return {name: float(value) if np.ndim(value) == 0 else np.asarray(value) for name, value in results.items()}
 
 
 def _listed(results: dict[str, Any]) -> Any:
