@@ -86,9 +86,7 @@ class DiskCache:
             _write_whole(self._path(key.digest), _pack(key, payloads, name))
             self._evict()
         except OSError as error:
-            notice(
-                f"kgraph: cannot write to the cache folder {self.folder} ({error}); going on without"
-            )
+            notice(f"kgraph: cannot write to the cache folder {self.folder} ({error})")
 
     def entries(self) -> list[Entry]:
         """All entries that can be read, the last used first."""
@@ -150,9 +148,7 @@ class DiskCache:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         info = self.folder.stat()
         if info.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or info.st_uid not in (os.getuid(), 0):
-            notice(
-                f"kgraph: others may write to the cache folder {self.folder}: chmod 700 it to use it"
-            )
+            notice(f"kgraph: others may write to the cache folder {self.folder}: chmod 700 it")
             return False
         return True
 

@@ -109,6 +109,11 @@ def _native(image: NativeImage, donate: Mapping[int, int], options: Options) -> 
     return NativeRunner(image, donate, options.poison), prepare
 
 
+def clear_memory_cache() -> None:
+    """Forgets compiled programs; those in use go on."""
+    _memory.clear()
+
+
 def load_backend(name: str) -> Backend:
     """The module of a backend.
 

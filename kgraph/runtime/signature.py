@@ -111,7 +111,7 @@ class Signature:
         shapes: Sequence[tuple[int, ...]],
         sizes: dict[str, int],
     ) -> None:
-        """Checks the dims that are more than a symbol, and finds symbols that only such dims name."""
+        """Checks dims that are more than a symbol, and finds symbols that only such dims name."""
         for i, k in sorted(
             pending, key=lambda at: len(symbols_of(self.params[at[0]].shape[at[1]]))
         ):
