@@ -11,6 +11,7 @@ from kgraph.codegen.llvm.values import (
     I32,
     I64,
     Index,
+    Number,
     Operand,
     Type,
     constant,
@@ -102,23 +103,23 @@ class Arithmetic(Emitter):
 
     # Integers and floats --------------------------------------------------------------------
 
-    def add(self, a: Index, b: Index | float, name: str = "v") -> Operand:
+    def add(self, a: Number, b: Number, name: str = "v") -> Operand:
         """`a + b`, integer (wrapping) or float."""
         return self._sum("add", a, b, name)
 
-    def sub(self, a: Index, b: Index | float, name: str = "v") -> Operand:
+    def sub(self, a: Number, b: Number, name: str = "v") -> Operand:
         """`a - b`, integer (wrapping) or float."""
         return self._sum("sub", a, b, name)
 
-    def mul(self, a: Index, b: Index | float, name: str = "v") -> Operand:
+    def mul(self, a: Number, b: Number, name: str = "v") -> Operand:
         """`a * b`, integer (wrapping) or float."""
         return self._sum("mul", a, b, name)
 
-    def div(self, a: Operand, b: Operand | float) -> Operand:
+    def div(self, a: Number, b: Number) -> Operand:
         """`a / b` of floats."""
         return self._pair("fdiv", a, b)
 
-    def rem(self, a: Operand, b: Operand | float) -> Operand:
+    def rem(self, a: Operand, b: Number) -> Operand:
         """C's fmod, lane by lane through libm: the sign of `a`."""
         a, b = self._match(a, b)
         return self.each_lane("fmodf" if a.type.bits == 32 else "fmod", a, b)
@@ -145,7 +146,7 @@ class Arithmetic(Emitter):
             return self.instruction(a.type, f"fneg {a.type.text} {a.text}")
         return self.sub(constant(0, a.type), a)
 
-    def fma(self, a: Operand, b: Operand | float, c: Operand | float) -> Operand:
+    def fma(self, a: Operand, b: Number, c: Number) -> Operand:
         """`a * b + c` of floats, rounded once where the target fuses, else rounded twice.
 
         Code that needs the single rounding must check `target.fused`.
@@ -200,11 +201,11 @@ class Arithmetic(Emitter):
         """The larger, unsigned."""
         return self._extreme("umax", a, b)
 
-    def fmin(self, a: Operand, b: Operand | float) -> Operand:
+    def fmin(self, a: Operand, b: Number) -> Operand:
         """The smaller float; NaN if either is NaN; of two zeros either."""
         return self._float_extreme("LT", a, b)
 
-    def fmax(self, a: Operand, b: Operand | float) -> Operand:
+    def fmax(self, a: Operand, b: Number) -> Operand:
         """The larger float; NaN if either is NaN; of two zeros either."""
         return self._float_extreme("GT", a, b)
 
@@ -224,7 +225,7 @@ class Arithmetic(Emitter):
 
     # Comparisons and choices ----------------------------------------------------------------
 
-    def compare(self, direction: str, a: Index, b: Index | float, signed: bool = True) -> Operand:
+    def compare(self, direction: str, a: Index, b: Number, signed: bool = True) -> Operand:
         """`a <direction> b` as i1 lanes; EQ NE LT LE GT GE as IEEE has them (NaN: only NE)."""
         a, b = self._match(a, b)
         kind = a.type
@@ -242,7 +243,7 @@ class Arithmetic(Emitter):
             a.type.with_element("i1"), f"fcmp uno {a.type.text} {a.text}, {a.text}", "nan"
         )
 
-    def select(self, condition: Operand, a: Operand | float, b: Operand | float) -> Operand:
+    def select(self, condition: Operand, a: Number, b: Number) -> Operand:
         """`a` where the condition (i1, or a vector of them) holds, else `b`."""
         if isinstance(a, Operand):
             a, b = self._match(a, b)
@@ -270,7 +271,7 @@ class Arithmetic(Emitter):
 
     # Helpers --------------------------------------------------------------------------------
 
-    def _match(self, a: Index | float, b: Index | float) -> tuple[Operand, Operand]:
+    def _match(self, a: Number, b: Number) -> tuple[Operand, Operand]:
         """Both as operands of one type: numbers become constants, scalars beside vectors splat."""
         if not isinstance(a, Operand):
             a = constant(a, b.type if isinstance(b, Operand) else I64)
@@ -284,11 +285,11 @@ class Arithmetic(Emitter):
             raise TypeError(f"operands of one type expected; got {a} and {b}")
         return a, b
 
-    def _pair(self, opcode: str, a: Index | float, b: Index | float, name: str = "v") -> Operand:
+    def _pair(self, opcode: str, a: Number, b: Number, name: str = "v") -> Operand:
         a, b = self._match(a, b)
         return self.instruction(a.type, f"{opcode} {a.type.text} {a.text}, {b.text}", name)
 
-    def _sum(self, opcode: str, a: Index | float, b: Index | float, name: str) -> Operand:
+    def _sum(self, opcode: str, a: Number, b: Number, name: str) -> Operand:
         a, b = self._match(a, b)
         if a.type.is_float:
             return self._pair("f" + opcode, a, b, name)
@@ -318,7 +319,7 @@ class Arithmetic(Emitter):
             return constant((min if name == "smin" else max)(a.constant, b.constant), a.type)
         return self.intrinsic(name, a.type, (a, b))
 
-    def _float_extreme(self, direction: str, a: Operand, b: Operand | float) -> Operand:
+    def _float_extreme(self, direction: str, a: Operand, b: Number) -> Operand:
         a, b = self._match(a, b)
         if a.constant is not None:
             a, b = b, a

@@ -50,6 +50,7 @@ from kgraph.codegen.llvm.values import (
     PTR,
     VOID,
     Index,
+    Number,
     Operand,
     Type,
     constant,
@@ -65,7 +66,8 @@ from kgraph.codegen.llvm.values import (
 
 __all__ = [
     "ALLOWED_SYMBOLS", "DOUBLE", "FLOAT", "I1", "I8", "I16", "I32", "I64", "PTR", "VOID",
-    "CarriedLoop", "Choice", "Function", "Index", "Module", "Operand", "Type", "View", "WhileLoop",
+    "CarriedLoop", "Choice", "Function", "Index", "Module", "Number",
+    "Operand", "Type", "View", "WhileLoop",
     "constant", "is_floating", "is_signed", "item_bytes", "memory_type", "poison",
     "register_type", "type_of", "vector_constant",
 ]  # fmt: skip

@@ -128,6 +128,7 @@ class Operand:
 
 
 Index = Operand | int
+Number = Operand | float
 
 
 @functools.lru_cache(maxsize=4096)

@@ -1,0 +1,234 @@
+"""exp, log and their relatives for any lanes of float32 and float64.
+
+Errors are stated in ulp of the result, over the whole range of arguments; float64 is within 3 ulp
+where nothing else is said. All hand NaN on, reach infinity and zero where the true value rounds to
+them, and keep the sign of zero.
+"""
+
+from __future__ import annotations
+
+from kgraph.codegen.llvm.coefficients import EXP_32, EXP_64, LOG_32, LOG_64
+from kgraph.codegen.llvm.emit import Function, Operand, constant
+from kgraph.codegen.llvm.floats import (
+    horner,
+    in_double,
+    is_single,
+    layout,
+    nearest,
+    power_of_two,
+    round_even,
+    scale,
+)
+
+LOG2_E = 1.4426950408889634
+LN_2 = 0.6931471805599453
+INFINITY = float("inf")
+NAN = float("nan")
+
+
+def exp(f: Function, x: Operand) -> Operand:
+    """e^x: 2^n e^r with r in [-ln 2 / 2, ln 2 / 2]; float32 within 1 ulp."""
+    kind = layout(x)
+    x = f.fmin(f.fmax(x, kind.exp_low), kind.exp_high)
+    r, whole, n = _reduce(f, x)
+    return scale(f, f.add(_expm1_small(f, r), 1.0), whole, n)
+
+
+def expm1(f: Function, x: Operand) -> Operand:
+    """e^x - 1; float32 within 2 ulp."""
+    kind = layout(x)
+    low = -20.0 if is_single(x) else -40.0
+    r, _, n = _reduce(f, f.fmin(f.fmax(x, low), kind.exp_high))
+    q = _expm1_small(f, r)
+    # 2 (s q + (s - 1/2)) with s = 2^(n - 1), so that n = 128 does not overflow too early.
+    half = power_of_two(f, f.sub(n, 1), x)
+    value = f.fma(half, q, f.sub(half, 0.5))
+    # Halving a subnormal would lose its last bit.
+    value = f.select(f.compare("EQ", n, 0), q, f.add(value, value))
+    return f.copysign(value, x)
+
+
+def log(f: Function, x: Operand) -> Operand:
+    """Natural logarithm; -inf at zero, NaN below; float32 within 1 ulp."""
+    return _log_specials(f, x, _log_finite(f, x, None))
+
+
+def log1p(f: Function, x: Operand) -> Operand:
+    """log(1 + x); -inf at -1, NaN below; float32 within 2 ulp."""
+    total = f.add(x, 1.0)
+    # What rounding took from 1 + x; the larger of the two is subtracted first.
+    large = f.compare("GE", x, 1.0)
+    lost = f.select(large, f.sub(1.0, f.sub(total, x)), f.sub(x, f.sub(total, 1.0)))
+    value = _log_finite(f, total, f.div(lost, total))
+    return f.copysign(_log_specials(f, total, value), x)
+
+
+def logistic(f: Function, x: Operand) -> Operand:
+    """1 / (1 + e^-x); never overflows inside; float32 within 2.5 ulp."""
+    e = exp(f, f.neg(f.abs_(x)))
+    top = f.select(f.compare("LT", x, 0.0), e, 1.0)
+    return f.div(top, f.add(e, 1.0))
+
+
+def tanh(f: Function, x: Operand) -> Operand:
+    """t / (t + 2) with t = e^2|x| - 1; float32 within 2.5 ulp."""
+    limit = 10.0 if is_single(x) else 20.0
+    magnitude = f.fmin(f.abs_(x), limit)
+    r, _, n = _reduce(f, f.add(magnitude, magnitude))
+    s = power_of_two(f, n, x)
+    t = f.fma(s, _expm1_small(f, r), f.sub(s, 1.0))
+    return f.copysign(f.div(t, f.add(t, 2.0)), x)
+
+
+def sinh(f: Function, x: Operand) -> Operand:
+    """(e^x - e^-x) / 2; float32 within 1 ulp, float64 within 4."""
+    if is_single(x):
+        return in_double(sinh, f, x)
+    magnitude = f.abs_(x)
+    t = expm1(f, f.fmin(magnitude, 700.0))
+    value = f.mul(f.add(t, f.div(t, f.add(t, 1.0))), 0.5)
+    return f.copysign(_where_huge(f, magnitude, value), x)
+
+
+def cosh(f: Function, x: Operand) -> Operand:
+    """(e^x + e^-x) / 2; float32 within 1 ulp, float64 within 4."""
+    if is_single(x):
+        return in_double(cosh, f, x)
+    magnitude = f.abs_(x)
+    e = exp(f, f.fmin(magnitude, 700.0))
+    value = f.fma(e, 0.5, f.div(constant(0.5, x.type), e))
+    return _where_huge(f, magnitude, value)
+
+
+def asinh(f: Function, x: Operand) -> Operand:
+    """log(x + sqrt(x^2 + 1)); float32 within 1 ulp, float64 within 4."""
+    if is_single(x):
+        return in_double(asinh, f, x)
+    magnitude = f.abs_(x)
+    big = f.compare("GT", magnitude, 1e9)
+    small = f.select(big, 1.0, magnitude)
+    square = f.mul(small, small)
+    inside = f.add(small, f.div(square, f.add(f.sqrt(f.add(square, 1.0)), 1.0)))
+    value = log1p(f, f.select(big, f.sub(magnitude, 1.0), inside))
+    return f.copysign(f.select(big, f.add(value, LN_2), value), x)
+
+
+def acosh(f: Function, x: Operand) -> Operand:
+    """log(x + sqrt(x^2 - 1)), NaN below 1; float32 within 1 ulp, float64 within 4."""
+    if is_single(x):
+        return in_double(acosh, f, x)
+    big = f.compare("GT", x, 1e9)
+    t = f.sub(x, 1.0)
+    small = f.select(big, 1.0, t)
+    root = f.sqrt(f.mul(small, f.add(small, 2.0)))
+    value = log1p(f, f.select(big, t, f.add(small, root)))
+    value = f.select(big, f.add(value, LN_2), value)
+    return f.select(f.compare("LT", x, 1.0), NAN, value)
+
+
+def atanh(f: Function, x: Operand) -> Operand:
+    """log((1 + x) / (1 - x)) / 2, infinite at 1, NaN beyond; float32 within 1 ulp, float64 4."""
+    if is_single(x):
+        return in_double(atanh, f, x)
+    magnitude = f.abs_(x)
+    ratio = f.div(f.add(magnitude, magnitude), f.sub(1.0, magnitude))
+    return f.copysign(f.mul(log1p(f, ratio), 0.5), x)
+
+
+def cbrt(f: Function, x: Operand) -> Operand:
+    """Cube root, of negative numbers too; float32 within 1 ulp, float64 within 2."""
+    if is_single(x):
+        return in_double(cbrt, f, x)
+    magnitude = f.abs_(x)
+    tiny = f.compare("LT", magnitude, 2.0**-900)
+    scaled = f.select(tiny, f.mul(magnitude, 2.0**162), magnitude)
+    t = exp(f, f.mul(log(f, scaled), 1.0 / 3.0))
+    # One Newton step removes the error that exp made of the logarithm's rounding.
+    square = f.mul(t, t)
+    t = f.sub(t, f.div(f.sub(f.mul(square, t), scaled), f.mul(square, 3.0)))
+    t = f.copysign(f.select(tiny, f.mul(t, 2.0**-54), t), x)
+    same = f.or_(f.compare("EQ", x, 0.0), f.compare("EQ", magnitude, INFINITY))
+    return f.select(same, x, t)
+
+
+def rsqrt(f: Function, x: Operand) -> Operand:
+    """1 / sqrt(x), two correctly rounded steps."""
+    return f.div(constant(1.0, x.type), f.sqrt(x))
+
+
+def power(f: Function, x: Operand, y: Operand) -> Operand:
+    """x^y as C's pow has it; float32 within 1 ulp, float64 through libm."""
+    if is_single(x):
+        return in_double(_power_of_single, f, x, y)
+    return f.each_lane("pow", x, y)
+
+
+def _power_of_single(f: Function, x: Operand, y: Operand) -> Operand:
+    """x^y in float64 good enough for float32: the exponent's error is 1e-14 at most."""
+    magnitude = f.abs_(x)
+    value = exp(f, f.mul(y, log(f, magnitude)))
+    whole = f.compare("EQ", round_even(f, y), y)
+    half = f.mul(y, 0.5)
+    odd = f.and_(whole, f.compare("NE", round_even(f, half), half))
+    value = f.select(f.and_(odd, _negative(f, x)), f.neg(value), value)
+    below = f.and_(f.compare("LT", x, 0.0), f.not_(whole))
+    value = f.select(f.and_(below, f.compare("NE", f.abs_(x), INFINITY)), NAN, value)
+    endless = f.and_(f.compare("EQ", magnitude, 1.0), f.compare("EQ", f.abs_(y), INFINITY))
+    one = f.or_(f.or_(f.compare("EQ", y, 0.0), f.compare("EQ", x, 1.0)), endless)
+    return f.select(one, 1.0, value)
+
+
+def _negative(f: Function, x: Operand) -> Operand:
+    """Whether the sign bit is set."""
+    return f.compare("LT", f.bits(x, layout(x).integer), 0)
+
+
+def _reduce(f: Function, x: Operand) -> tuple[Operand, Operand, Operand]:
+    """x = n ln 2 + r: r, n as a float, n as an integer."""
+    kind = layout(x)
+    whole, n = nearest(f, f.mul(x, LOG2_E))
+    r = f.fma(whole, -kind.ln2_high, x)
+    return f.fma(whole, -kind.ln2_low, r), whole, n
+
+
+def _expm1_small(f: Function, r: Operand) -> Operand:
+    """e^r - 1 for |r| <= ln 2 / 2."""
+    p = horner(f, r, EXP_32 if is_single(r) else EXP_64)
+    return f.fma(f.mul(r, r), p, r)
+
+
+def _log_finite(f: Function, x: Operand, correction: Operand | None) -> Operand:
+    """log(x) (+ correction) for positive finite x: e ln 2 + log(m), m in [sqrt 1/2, sqrt 2)."""
+    kind = layout(x)
+    tiny = f.compare("LT", x, 2.0 ** (1 - kind.bias))
+    raised = f.select(tiny, f.mul(x, 2.0**kind.digits), x)
+    bits = f.bits(raised, kind.integer)
+    root = 0x3F3504F3 if is_single(x) else 0x3FE6A09E667F3BCD
+    shift = f.ashr(f.sub(bits, root), kind.digits)
+    m = f.bits(f.sub(bits, f.shl(shift, kind.digits)), x.type.element)
+    e = f.cast("sitofp", shift, x.type)
+    e = f.select(tiny, f.sub(e, float(kind.digits)), e)
+    t = f.sub(m, 1.0)
+    square = f.mul(t, t)
+    low = f.mul(e, kind.ln2_low) if correction is None else f.fma(e, kind.ln2_low, correction)
+    if is_single(x):
+        tail = f.fma(f.mul(square, t), horner(f, t, LOG_32), low)
+        return f.fma(e, kind.ln2_high, f.add(t, f.fma(square, -0.5, tail)))
+    # log(1 + t) = t - h + s (h + R(s^2)) with h = t^2 / 2 and s = t / (2 + t).
+    s = f.div(t, f.add(t, 2.0))
+    z = f.mul(s, s)
+    h = f.mul(square, 0.5)
+    inner = f.fma(s, f.add(h, f.mul(z, horner(f, z, LOG_64))), low)
+    return f.fma(e, kind.ln2_high, f.sub(t, f.sub(h, inner)))
+
+
+def _log_specials(f: Function, x: Operand, value: Operand) -> Operand:
+    value = f.select(f.compare("EQ", x, INFINITY), x, value)
+    outside = f.select(f.compare("EQ", x, 0.0), constant(-INFINITY, x.type), NAN)
+    return f.select(f.compare("GT", x, 0.0), value, outside)
+
+
+def _where_huge(f: Function, magnitude: Operand, value: Operand) -> Operand:
+    """e^|x| / 2 by halves of the exponent where e^|x| itself overflows; the value elsewhere."""
+    root = exp(f, f.mul(magnitude, 0.5))
+    return f.select(f.compare("GT", magnitude, 700.0), f.mul(f.mul(root, 0.5), root), value)
