@@ -1,0 +1,26 @@
+"""The jax backend: the graph as one function of `jax.lax` operations, jitted for each set of sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+
+from kgraph.codegen.options import Options
+from kgraph.ir import Function
+from kgraph.passes.base import run_passes
+from kgraph.passes.decompose import Decompose
+from kgraph.passes.pipeline import simplification
+
+
+def compile(fn: Function, *, state: int, donate: Mapping[int, int], options: Options) -> object:  # noqa: A001  # Backend
+    """An executable of `fn`."""
+    from kgraph.codegen.jax.executable import JaxExecutable
+    from kgraph.codegen.jax.lowering import lower
+
+    passes = (*simplification(), Decompose(keep=tuple(lower)))
+    return JaxExecutable(run_passes(fn, passes, disabled=options.disabled, check=options.verify), options.tf32)
+
+
+def fingerprint(options: Options) -> Mapping[str, str]:
+    """The version of jax."""
+    return {"jax": version("jax"), "jaxlib": version("jaxlib")}

@@ -1,0 +1,44 @@
+"""The one order of passes, each step with its reason."""
+
+from __future__ import annotations
+
+from kgraph.passes.base import Pass
+from kgraph.passes.cse import CommonSubexpressions
+from kgraph.passes.custom import InlineCustomGradients
+from kgraph.passes.dce import DeadCode
+from kgraph.passes.decompose import Decompose
+from kgraph.passes.fold import Fold
+from kgraph.passes.fuse import Fuse
+from kgraph.passes.outline import Outline
+from kgraph.passes.scans import MergeScans
+from kgraph.passes.simplify import Simplify
+
+# what the llvm backend has kernels for, of the ops that could be decomposed
+LLVM_KEEPS: tuple[str, ...] = ()
+
+
+def simplification() -> tuple[Pass, ...]:
+    """What every backend but the reference begins with: exact, and smaller in the end."""
+    return (
+        InlineCustomGradients(),  # gradients are taken by now; what is left is the forward function
+        DeadCode(),  # first, so that nothing is spent on what nobody reads
+        Simplify(),  # the rules see one op and its operands
+        Fold(),  # after the rules, which expose constants
+        CommonSubexpressions(),  # after folding: equal constants are one, so more ops are equal
+        MergeScans(),  # needs equal operands to be one value
+        Simplify(),  # constants and merged values expose more
+        DeadCode(),  # leaves no op behind that the steps above made useless
+    )
+
+
+def llvm_pipeline() -> tuple[Pass, ...]:
+    """From a traced function to kernels."""
+    return (
+        *simplification(),
+        Decompose(keep=LLVM_KEEPS),  # before fusion, which knows basic ops only
+        Simplify(),  # decompositions are written to be read, not to be short
+        CommonSubexpressions(),  # and share much (the maximum of a softmax and of its gradient)
+        DeadCode(),
+        Outline(),  # before fusion, which treats a region's body as any function
+        Fuse(),  # last: it makes kernels of what is left
+    )
