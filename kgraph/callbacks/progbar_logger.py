@@ -25,8 +25,12 @@ class ProgbarLogger(Callback):
         verbose = params.get("verbose", 1)
         self._lines = verbose == 2 or (verbose == "auto" and not sys.stdout.isatty())
 
-    def _begin(self) -> None:
-        self._bar = Progbar(self.params.get("steps"), verbose=2 if self._lines else 1, unit_name="step")
+    def _begin(self, heading: str = "") -> None:
+        if heading and not self._lines:
+            sys.stdout.write(f"{heading}\n")
+            heading = ""
+        prefix = f"{heading} - " if heading else ""
+        self._bar = Progbar(self.params.get("steps"), verbose=2 if self._lines else 1, unit_name="step", prefix=prefix)
 
     def _end(self, logs: dict[str, Any] | None) -> None:
         if self._bar is not None:
@@ -44,8 +48,7 @@ class ProgbarLogger(Callback):
         self._in_training = False
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        sys.stdout.write(f"Epoch {epoch + 1}/{self.params.get('epochs')}\n")
-        self._begin()
+        self._begin(f"Epoch {epoch + 1}/{self.params.get('epochs')}")
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self._count(batch, logs)

@@ -22,15 +22,17 @@ class Progbar:
         verbose: 0 silent, 1 a bar, 2 one line at the end.
         stateful_metrics: kept for compatibility; every value is shown as it was given last.
         unit_name: what a step is called.
+        prefix: stands before the line, with `verbose=2`.
     """
 
-    def __init__(self, target: int | None, width: int = 20, verbose: int = 1, interval: float = _INTERVAL, stateful_metrics: Any = None, unit_name: str = "step") -> None:
+    def __init__(self, target: int | None, width: int = 20, verbose: int = 1, interval: float = _INTERVAL, stateful_metrics: Any = None, unit_name: str = "step", prefix: str = "") -> None:
         self.target = target
         self.width = width
         self.verbose = verbose
         self.interval = interval
         self.stateful_metrics = set(stateful_metrics or ())
         self.unit_name = unit_name
+        self.prefix = prefix
         self.seen = 0
         self._started = time.perf_counter()
         self._after_first = 0.0
@@ -54,7 +56,7 @@ class Progbar:
             self._draw(now, values or [], finalize)
         elif self.verbose == 2 and finalize:
             steps = f"{current}/{self.target or current}"
-            sys.stdout.write(f"{steps} - {self._timing(now, finalize)}{_values_text(values or [])}\n")
+            sys.stdout.write(f"{self.prefix}{steps} - {self._timing(now, finalize)}{_values_text(values or [])}\n")
             sys.stdout.flush()
         self._finished = finalize
 
