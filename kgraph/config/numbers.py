@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import cast
 
 from kgraph.ir import FLOATS
 from kgraph.runtime import notice
@@ -34,9 +35,7 @@ def set_floatx(value: str) -> None:
 
 def epsilon() -> float:
     """The small number that keeps divisions and logarithms away from 0; 1e-7 at first."""
-    value = _setting("epsilon")
-    assert isinstance(value, float)
-    return value
+    return cast("float", _setting("epsilon"))
 
 
 def set_epsilon(value: float) -> None:

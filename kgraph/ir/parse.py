@@ -51,7 +51,8 @@ def parse(text: str) -> Function:
 
 def parse_type(text: str) -> TensorType:
     """The type that prints as `text`."""
-    found = _attribute(ast.parse(text, mode="eval").body)
+    # Python's grammar has no empty subscript
+    found = _attribute(ast.parse(text.replace("[]", "[()]"), mode="eval").body)
     if not isinstance(found, TensorType):
         raise ValueError(f"expected a type such as f32[batch,3]; got {text!r}")
     return found

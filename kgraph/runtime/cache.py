@@ -61,16 +61,7 @@ class DiskCache:
     def get(self, key: Key, name: str = "") -> list[bytes] | None:
         """What `put` stored under the key, or None; a miss is noted for `explain`."""
         path = self._path(key.digest)
-        try:
-            data = path.read_bytes()
-            header, payloads = _unpack(data)
-            if _parts(header) != key.parts:
-                raise DamagedError("it belongs to another key")
-        except FileNotFoundError:
-            payloads = None
-        except (OSError, ValueError, KeyError) as error:
-            notice(f"kgraph: cannot use the cache file {path} ({error}); compiling again")
-            payloads = None
+        payloads = self._read(path, key)
         if payloads is None:
             self._note_miss(key, name)
             return None
@@ -137,6 +128,20 @@ class DiskCache:
     def _path(self, digest: str) -> Path:
         return self.folder / (digest + _SUFFIX)
 
+    def _read(self, path: Path, key: Key) -> list[bytes] | None:
+        try:
+            if not self._is_ours():
+                return None
+            header, payloads = _unpack(path.read_bytes())
+            if _parts(header) != key.parts:
+                raise DamagedError("it belongs to another key")
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError) as error:
+            notice(f"kgraph: cannot use the cache file {path} ({error}); compiling again")
+            return None
+        return payloads
+
     def _note_miss(self, key: Key, name: str) -> None:
         note = {"parts": key.parts, "digest": key.digest, "name": name, "time": time.time()}
         with contextlib.suppress(OSError):
@@ -144,8 +149,12 @@ class DiskCache:
                 _write_whole(self.folder / _MISS, json.dumps(note).encode())
 
     def _make_folder(self) -> bool:
-        """Makes the folder; False if others could put files there."""
+        """Makes the folder if it is missing; False if it must not be used."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self._is_ours()
+
+    def _is_ours(self) -> bool:
+        """False if others could put files into the folder: what we load is executed."""
         info = self.folder.stat()
         if info.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or info.st_uid not in (os.getuid(), 0):
             notice(f"kgraph: others may write to the cache folder {self.folder}: chmod 700 it")
