@@ -1,3 +1,3 @@
 """The op table, a file per family."""
 
-from kgraph.ir.ops import elementwise, shape
+from kgraph.ir.ops import contract, convolution, elementwise, shape, window
