@@ -1,3 +1,3 @@
 """The op table, a file per family."""
 
-from kgraph.ir.ops import contract, convolution, elementwise, shape, window
+from kgraph.ir.ops import contract, control, convolution, elementwise, gather, index, shape, sort, window
