@@ -35,12 +35,15 @@ class Builder:
         if cls is None:
             raise AttributeError(f"there is no op called {name!r}")
 
-        def make(self: Builder, *args: Any, **kwargs: Any) -> Any:  # the op class checks its own fields
+        def make(
+            self: Builder, *args: Any, **kwargs: Any
+        ) -> Any:  # the op class checks its own fields
             results = self.append(cls(*args, **kwargs))
             return results[0] if len(results) == 1 else results
 
         setattr(Builder, name, make)  # the next call finds it without coming here
-        return make.__get__(self)
+        method: Callable[..., Any] = make.__get__(self)
+        return method
 
     def append(self, op: Op) -> tuple[Value, ...]:
         """Takes the op, or finds its equal; gives the results."""
@@ -78,7 +81,13 @@ class Builder:
         """The ops of `fn` over `args`; the results."""
         env: dict[Value, Value] = dict(zip(fn.params, args, strict=True))
         for op in fn.ops:
-            env.update(zip(op.results, self.append(op.with_operands(tuple([env[v] for v in op.operands]))), strict=True))
+            env.update(
+                zip(
+                    op.results,
+                    self.append(op.with_operands(tuple([env[v] for v in op.operands]))),
+                    strict=True,
+                )
+            )
         return tuple([env[v] for v in fn.results])
 
     # ---- what is written often ----

@@ -11,9 +11,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields
 from enum import Enum, auto
-from typing import TYPE_CHECKING, ClassVar, TypeAlias, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, dataclass_transform
 
-import numpy as np
 from numpy.typing import NDArray
 
 from kgraph.ir.errors import IRError, NotDifferentiableError
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from kgraph.ir.dims import Shape
     from kgraph.ir.locality import Locality
 
-Array: TypeAlias = NDArray[np.generic]
+Array: TypeAlias = NDArray[Any]  # of any of the dtypes
 
 
 class Fact(Enum):
@@ -81,14 +80,24 @@ class Op:
 
     def __init_subclass__(cls, abstract: bool = False) -> None:
         own = cls.__dict__.get("__annotations__", {})
-        hidden = [f for f, kind in own.items() if hasattr(Op, f) and f not in _OWN_NAMES and not str(kind).startswith("ClassVar")]
+        hidden = [
+            f
+            for f, kind in own.items()
+            if hasattr(Op, f) and f not in _OWN_NAMES and not str(kind).startswith("ClassVar")
+        ]
         if hidden:
             raise TypeError(f"{cls.__name__}: the fields {hidden} would hide attributes of Op")
         dataclass(frozen=True, eq=False, repr=False)(cls)
         kinds = [(f.name, str(f.type)) for f in fields(cls)]  # type: ignore[arg-type]  # it is a dataclass by now
         cls.field_names = tuple(f for f, _ in kinds)
-        cls.operand_fields = tuple((f, kind != "Value") for f, kind in kinds if kind in ("Value", "tuple[Value, ...]"))
-        cls.region_fields = tuple((f, kind != "Function") for f, kind in kinds if kind in ("Function", "tuple[Function, ...]"))
+        cls.operand_fields = tuple(
+            (f, kind != "Value") for f, kind in kinds if kind in ("Value", "tuple[Value, ...]")
+        )
+        cls.region_fields = tuple(
+            (f, kind != "Function")
+            for f, kind in kinds
+            if kind in ("Function", "tuple[Function, ...]")
+        )
         taken = {f for f, _ in cls.operand_fields + cls.region_fields}
         cls.attribute_fields = tuple(f for f, _ in kinds if f not in taken)
         if not abstract:
@@ -175,8 +184,8 @@ class Op:
         """The types of the results; checks the constraints of the op. Called once, on construction."""
         raise NotImplementedError(self.name)
 
-    def reference(self, *arrays: Array) -> Array | tuple[Array, ...]:
-        """The meaning, in numpy, on concrete arrays and sizes."""
+    def reference(self, *arrays: Any, **none: Any) -> Array | tuple[Array, ...]:
+        """The meaning, in numpy, on concrete arrays and sizes: an argument for each operand, in order."""
         raise NotImplementedError(self.name)
 
     def vjp(self, b: Builder, *grads: Value | None) -> tuple[Value | None, ...]:

@@ -28,13 +28,21 @@ class _Lines:
     """The lines that are neither empty nor comments, with their numbers."""
 
     def __init__(self, text: str) -> None:
-        numbered = enumerate((line.split("//")[0].strip() if line.strip().startswith("//") else line.strip() for line in text.splitlines()), 1)
+        numbered = enumerate(
+            (
+                line.split("//")[0].strip() if line.strip().startswith("//") else line.strip()
+                for line in text.splitlines()
+            ),
+            1,
+        )
         self.lines = [(n, line) for n, line in numbered if line]
         self.at = 0
 
     def next(self) -> tuple[int, str]:
         if self.at == len(self.lines):
-            raise ParseError("the text ends inside a function", self.lines[-1][0] if self.lines else 1)
+            raise ParseError(
+                "the text ends inside a function", self.lines[-1][0] if self.lines else 1
+            )
         self.at += 1
         return self.lines[self.at - 1]
 
@@ -87,11 +95,19 @@ def _op(line: str, n: int, lines: _Lines, env: dict[str, Value]) -> Op:
     fields: dict[str, object] = {}
     operands, attributes = _operands(match["rest"], n)
     if len(operands) != len(cls.operand_fields):
-        raise ParseError(f"{cls.name} takes {len(cls.operand_fields)} operands or groups; got {len(operands)}", n)
+        raise ParseError(
+            f"{cls.name} takes {len(cls.operand_fields)} operands or groups; got {len(operands)}", n
+        )
     for (field, many), names in zip(cls.operand_fields, operands, strict=True):
         if many != isinstance(names, list):
-            raise ParseError(f"{cls.name}: `{field}` must be {'a group in brackets' if many else 'one value'}", n)
-        fields[field] = tuple(_value(env, v, n) for v in names) if isinstance(names, list) else _value(env, names, n)
+            raise ParseError(
+                f"{cls.name}: `{field}` must be {'a group in brackets' if many else 'one value'}", n
+            )
+        fields[field] = (
+            tuple(_value(env, v, n) for v in names)
+            if isinstance(names, list)
+            else _value(env, names, n)
+        )
     fields.update(_attributes(attributes, n))
     if match["open"]:
         fields.update(_regions(cls, lines))
@@ -136,7 +152,9 @@ def _operands(text: str, n: int) -> tuple[list[str | list[str]], str]:
     while text[at:].lstrip().startswith(("%", "[")):
         match = _OPERAND.match(text, at)
         if match is None:
-            raise ParseError(f"expected operands such as %x, [%y, %z]; got {text[at:].strip()!r}", n)
+            raise ParseError(
+                f"expected operands such as %x, [%y, %z]; got {text[at:].strip()!r}", n
+            )
         found.append(match["one"] or match["many"].replace(",", " ").split())
         at = match.end()
     return found, text[at:].strip()
@@ -161,9 +179,16 @@ def _attribute(node: ast.expr) -> object:
         case ast.Subscript(value=ast.Name(id=short), slice=inner):
             dims = inner.elts if isinstance(inner, ast.Tuple) else [inner]
             return TensorType(tuple(size_of_ast(d) for d in dims), long_dtype(short))
-        case ast.Call(func=ast.Attribute(value=ast.Name(id=short), attr="bits"), args=[shape, ast.Constant(value=str(data))]):
+        case ast.Call(
+            func=ast.Attribute(value=ast.Name(id=short), attr="bits"),
+            args=[shape, ast.Constant(value=str(data))],
+        ):
             sizes = _attribute(shape)
-            return Literal(long_dtype(short), sizes if isinstance(sizes, tuple) else (sizes,), bytes.fromhex(data))  # type: ignore[arg-type]  # ints by the printer
+            return Literal(
+                long_dtype(short),
+                sizes if isinstance(sizes, tuple) else (sizes,),
+                bytes.fromhex(data),
+            )  # type: ignore[arg-type]  # ints by the printer
         case ast.Call(func=ast.Name(id=short), args=[value]) if short not in ("min", "max"):
             return Literal.of(np.asarray(_nested(value)).astype(numpy_dtype(long_dtype(short))))
         case ast.Name(id="inf" | "nan" as name):
@@ -187,10 +212,15 @@ def _typed(text: str, n: int) -> Iterator[tuple[str, TensorType]]:
         name, _, type_ = part.partition(":")
         short, _, dims = type_.strip().rstrip("]").partition("[")
         try:
-            shape = tuple(size_of_ast(d) for d in ast.parse(f"({dims},)" if dims else "()", mode="eval").body.elts)  # type: ignore[attr-defined]  # a tuple
+            shape = tuple(
+                size_of_ast(d)
+                for d in ast.parse(f"({dims},)" if dims else "()", mode="eval").body.elts
+            )  # type: ignore[attr-defined]  # a tuple
             yield name.strip(), TensorType(shape, long_dtype(short))
         except (SyntaxError, ValueError, KeyError) as e:
-            raise ParseError(f"expected a value and its type such as %x: f32[batch,3]; got {part!r}", n) from e
+            raise ParseError(
+                f"expected a value and its type such as %x: f32[batch,3]; got {part!r}", n
+            ) from e
 
 
 def _value(env: dict[str, Value], name: str, n: int) -> Value:

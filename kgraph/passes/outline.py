@@ -10,7 +10,19 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from kgraph.ir import Builder, Combine, Fact, Function, Op, Rows, TensorType, Value, bind_op, bind_type, symbol
+from kgraph.ir import (
+    Builder,
+    Combine,
+    Fact,
+    Function,
+    Op,
+    Rows,
+    TensorType,
+    Value,
+    bind_op,
+    bind_type,
+    symbol,
+)
 from kgraph.ir.ops.control import Batched, Fusion
 from kgraph.ir.ops.shape import Constant, Iota
 from kgraph.passes.base import Pass
@@ -94,10 +106,17 @@ class _Emission:
             for op in tops[at]:
                 env.update(zip(op.results, b.append(_over(op, env)), strict=True))
             self._region(b, env, inside[at], at)
-        return Function(self.fn.params, tuple(b.ops), tuple(env[v] for v in self.fn.results), self.fn.name)
+        return Function(
+            self.fn.params, tuple(b.ops), tuple(env[v] for v in self.fn.results), self.fn.name
+        )
 
     def _region(self, b: Builder, env: dict[Value, Value], inside: list[Op], at: int) -> None:
-        gives = [v for op in inside for v in op.results if v in self.stored and self.placement.level[op] == at]
+        gives = [
+            v
+            for op in inside
+            for v in op.results
+            if v in self.stored and self.placement.level[op] == at
+        ]
         if not gives:
             return
         if sum(Fact.MOVES not in op.facts for op in inside) < self.options.least:
@@ -108,7 +127,9 @@ class _Emission:
         outer, body = _body(inside, gives, self.local, batch)
         takes = tuple(-1 if (d := carrier(v.type, batch)) is None else d for v in outer)
         kinds = tuple(_kind(self.local[v.op][v.index]) for v in gives)
-        region = Batched(tuple(env[v] for v in outer), batch, self.options.block, takes, kinds, body)
+        region = Batched(
+            tuple(env[v] for v in outer), symbol(batch), self.options.block, takes, kinds, body
+        )
         with b.at(gives[0].op.location):
             env.update(zip(gives, b.append(region), strict=True))
 
@@ -125,7 +146,9 @@ def _over(op: Op, env: dict[Value, Value]) -> Op:
     return op if operands == op.operands else op.with_operands(operands)
 
 
-def _body(inside: list[Op], gives: list[Value], local: Local, batch: str) -> tuple[list[Value], Function]:
+def _body(
+    inside: list[Op], gives: list[Value], local: Local, batch: str
+) -> tuple[list[Value], Function]:
     """The values that the region reads from outside, and its body."""
     sizes = {batch: symbol(_BLOCK)}
     b = Builder()
@@ -144,7 +167,9 @@ def _body(inside: list[Op], gives: list[Value], local: Local, batch: str) -> tup
                 env[v] = b.param(_label(v), bind_type(v.type, sizes))
             made = b.append(bind_op(op, tuple([env[v] for v in op.operands]), sizes))
             if isinstance(op, Iota) and isinstance(how := local[op][0], Rows) and how.dim == op.dim:
-                first = b.multiply(b.cast(start, op.dtype), b.constant(samples_of(op.result, batch), op.dtype))
+                first = b.multiply(
+                    b.cast(start, op.dtype), b.constant(samples_of(op.result, batch), op.dtype)
+                )
                 made = (b.add(made[0], b.broadcast(first, made[0].shape)),)
         env.update(zip(op.results, made, strict=True))
     return outer, b.function(*[env[v] for v in gives])

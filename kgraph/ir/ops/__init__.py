@@ -1,3 +1,13 @@
 """The op table, a file per family."""
 
-from kgraph.ir.ops import contract, control, convolution, elementwise, gather, index, shape, sort, window
+from kgraph.ir.ops import (
+    contract,
+    control,
+    convolution,
+    elementwise,
+    gather,
+    index,
+    shape,
+    sort,
+    window,
+)

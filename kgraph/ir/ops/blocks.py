@@ -46,11 +46,16 @@ def combined(kind: str, parts: Sequence[Array], like: TensorType) -> Array:
     return np.asarray(total).astype(numpy_dtype(like.dtype), copy=False)
 
 
-def combined_moments(means: Sequence[Array], variances: Sequence[Array], counts: Sequence[int]) -> tuple[Array, Array]:
+def combined_moments(
+    means: Sequence[Array], variances: Sequence[Array], counts: Sequence[int]
+) -> tuple[Array, Array]:
     """Mean and variance over all samples from those of the blocks, by the formula of Chan, Golub and LeVeque (1979)."""
     dtype = means[0].dtype
     wide = accumulator(dtype_name(dtype))
-    parts = [(n, m.astype(wide), v.astype(wide)) for n, m, v in zip(counts, means, variances, strict=True)]
+    parts = [
+        (n, m.astype(wide), v.astype(wide))
+        for n, m, v in zip(counts, means, variances, strict=True)
+    ]
     _, mean, variance = in_order(_merged, parts)
     return mean.astype(dtype), variance.astype(dtype)
 

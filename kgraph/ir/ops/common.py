@@ -113,14 +113,18 @@ def inverse(perm: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(range(len(perm)), key=perm.__getitem__))
 
 
-def pad_array(x: Array, value: Any, low: Sequence[int], high: Sequence[int], step: Sequence[int]) -> Array:  # numpy's scalars
+def pad_array(
+    x: Array, value: Any, low: Sequence[int], high: Sequence[int], step: Sequence[int]
+) -> Array:  # numpy's scalars
     """`x` with `step - 1` holes between neighbours, then `low` and `high` more or fewer elements around it."""
     spread = ints([dilated(n, s) for n, s in zip(x.shape, step, strict=True)])
     shape = [lo + n + hi for lo, n, hi in zip(low, spread, high, strict=True)]
     out = np.full(shape, value, x.dtype)
     into, origin = [], []
     for lo, n, size, s in zip(low, x.shape, shape, step, strict=True):
-        first = max(-(lo // s), 0)  # element i lies at lo + i * s; the first and the last that are not cut off
+        first = max(
+            -(lo // s), 0
+        )  # element i lies at lo + i * s; the first and the last that are not cut off
         last = min(n - 1, (size - 1 - lo) // s)
         count = max(last - first + 1, 0)
         start = lo + first * s

@@ -49,14 +49,23 @@ class DotGeneral(Op):
         x, y = self.lhs.type, self.rhs.type
         if x.dtype != y.dtype or x.dtype == "bool":
             raise self.error("C1", f"lhs and rhs must have one dtype of numbers; got {x} and {y}")
-        if len(self.lhs_batch) != len(self.rhs_batch) or len(self.lhs_contract) != len(self.rhs_contract):
+        if len(self.lhs_batch) != len(self.rhs_batch) or len(self.lhs_contract) != len(
+            self.rhs_contract
+        ):
             raise self.error("C2", f"each dim of lhs needs one of rhs; got {self._pairs()}")
-        for t, dims in ((x, self.lhs_batch + self.lhs_contract), (y, self.rhs_batch + self.rhs_contract)):
+        for t, dims in (
+            (x, self.lhs_batch + self.lhs_contract),
+            (y, self.rhs_batch + self.rhs_contract),
+        ):
             if len(set(dims)) != len(dims) or not all(0 <= d < t.rank for d in dims):
                 raise self.error("C3", f"dims must be in range and named once; got {dims} of {t}")
-        for i, j in zip(self.lhs_batch + self.lhs_contract, self.rhs_batch + self.rhs_contract, strict=True):
+        for i, j in zip(
+            self.lhs_batch + self.lhs_contract, self.rhs_batch + self.rhs_contract, strict=True
+        ):
             if x.shape[i] != y.shape[j]:
-                raise self.error("C4", f"dim {i} of lhs: {x} and dim {j} of rhs: {y} must have equal sizes")
+                raise self.error(
+                    "C4", f"dim {i} of lhs: {x} and dim {j} of rhs: {y} must have equal sizes"
+                )
         sizes = [x.shape[i] for i in self.lhs_batch]
         sizes += [x.shape[i] for i in self.lhs_free]
         sizes += [y.shape[j] for j in self.rhs_free]
@@ -75,7 +84,8 @@ class DotGeneral(Op):
         wide = accumulator(self.lhs.dtype)
         x = x.reshape(*shape[:batch], m, k).astype(wide, copy=False)
         y = y.reshape(*shape[:batch], k, n).astype(wide, copy=False)
-        return np.matmul(x, y).reshape(shape).astype(lhs.dtype, copy=False)
+        result: Array = np.matmul(x, y).reshape(shape).astype(lhs.dtype, copy=False)
+        return result
 
     def vjp(self, b: Builder, *grads: Value | None) -> tuple[Value | None, ...]:
         """`x . w` has `g . w^T` and `x^T . g`, in this order, so that no transpose remains to be done."""
@@ -102,9 +112,15 @@ class DotGeneral(Op):
             return (Rows(len(self.lhs_batch) + self.lhs_free.index(x)),)
         if x is None and y in self.rhs_free:
             return (Rows(len(self.lhs_batch) + len(self.lhs_free) + self.rhs_free.index(y)),)
+        if x is None or y is None:
+            return None
         if (x, y) in zip(self.lhs_batch, self.rhs_batch, strict=True):
-            return (Rows(self.lhs_batch.index(x)),) if x is not None else None
-        return (Combine("sum"),) if (x, y) in zip(self.lhs_contract, self.rhs_contract, strict=True) else None
+            return (Rows(self.lhs_batch.index(x)),)
+        return (
+            (Combine("sum"),)
+            if (x, y) in zip(self.lhs_contract, self.rhs_contract, strict=True)
+            else None
+        )
 
 
 def _others(v: Value, dims: tuple[int, ...]) -> tuple[int, ...]:

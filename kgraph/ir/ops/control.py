@@ -150,19 +150,25 @@ class Scan(_Regions):
     def infer(self) -> tuple[TensorType, ...]:
         for x in self.xs:
             if not x.type.rank or x.shape[0] != self.length:
-                raise self.error("C1", f"`xs` must have the length {self.length} as dim 0; got {x.type}")
+                raise self.error(
+                    "C1", f"`xs` must have the length {self.length} as dim 0; got {x.type}"
+                )
         carries = _types(self.init)
         slices = tuple([x.type.with_shape(x.shape[1:]) for x in self.xs])
         self._takes("C2", self.body, carries + slices + _types(self.captures))
         given = _types(self.body.results)
         if given[: len(carries)] != carries:
-            raise self.error("C3", f"{self.body!r} must give the carries {carries} first; got {given}")
+            raise self.error(
+                "C3", f"{self.body!r} must give the carries {carries} first; got {given}"
+            )
         return (*carries, *[t.with_shape((self.length, *t.shape)) for t in given[len(carries) :]])
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         n, m, length = len(self.init), len(self.init) + len(self.xs), int(self.length)
         carries, xs, captures = list(arrays[:n]), arrays[n:m], arrays[m:]
-        stacked = [np.empty([int(d) for d in v.shape], numpy_dtype(v.dtype)) for v in self.results[n:]]
+        stacked = [
+            np.empty([int(d) for d in v.shape], numpy_dtype(v.dtype)) for v in self.results[n:]
+        ]
         for t in reversed(range(length)) if self.reverse else range(length):
             given = run(self.body, [*carries, *[x[t] for x in xs], *captures])
             carries = given[:n]
@@ -247,19 +253,32 @@ class Batched(_Regions):
         if self.block < 1:
             raise self.error("C1", f"`block` must be at least 1; got {self.block}")
         if len(self.takes) != len(self.inputs) or len(self.gives) != len(self.body.results):
-            raise self.error("C2", f"{self.body!r} and {len(self.inputs)} inputs; got {self.takes} and {self.gives}")
+            raise self.error(
+                "C2",
+                f"{self.body!r} and {len(self.inputs)} inputs; got {self.takes} and {self.gives}",
+            )
         sizes = {_BLOCK: self.over}
         whole = tuple([bind_type(p.type, sizes) for p in self.body.params])
         if whole != (TensorType((), "int32"), *_types(self.inputs)):
-            raise self.error("C3", f"{self.body!r} must take i32[] and {_types(self.inputs)}; got {whole}")
+            raise self.error(
+                "C3", f"{self.body!r} must take i32[] and {_types(self.inputs)}; got {whole}"
+            )
         for p, d in zip(self.body.params[1:], self.takes, strict=True):
             if _blocked(p.shape) != ([] if d == -1 else [d]):
-                raise self.error("C3", f"takes={self.takes} must name the dims with `block` of {self.body!r}")
+                raise self.error(
+                    "C3", f"takes={self.takes} must name the dims with `block` of {self.body!r}"
+                )
         for v, (kind, d) in zip(self.body.results, self.gives, strict=True):
-            if (kind not in ("rows", "moments", *KINDS)) or _blocked(v.shape) != ([d] if kind == "rows" else []):
-                raise self.error("C4", f"the result {v.type} of a block cannot be given as {(kind, d)}")
+            if (kind not in ("rows", "moments", *KINDS)) or _blocked(v.shape) != (
+                [d] if kind == "rows" else []
+            ):
+                raise self.error(
+                    "C4", f"the result {v.type} of a block cannot be given as {(kind, d)}"
+                )
         if not self._paired():
-            raise self.error("C5", f"moments must be pairs of a mean and its variance; got {self.gives}")
+            raise self.error(
+                "C5", f"moments must be pairs of a mean and its variance; got {self.gives}"
+            )
         return tuple([bind_type(v.type, sizes) for v in self.body.results])
 
     def _paired(self) -> bool:
@@ -268,7 +287,10 @@ class Batched(_Regions):
             if self.gives[i][0] != "moments":
                 i += 1
                 continue
-            if self.gives[i : i + 2] != (("moments", 0),) * 2 or results[i].type is not results[i + 1].type:
+            if (
+                self.gives[i : i + 2] != (("moments", 0),) * 2
+                or results[i].type is not results[i + 1].type
+            ):
                 return False
             i += 2
         return True
@@ -281,8 +303,13 @@ class Batched(_Regions):
         for start in range(0, total, self.block):
             n = min(self.block, total - start)
             counts.append(n)
-            rows = [a if d < 0 else _rows(a, d, start, n, total) for a, d in zip(arrays, self.takes, strict=True)]
-            for found, part in zip(parts, run(bodies[n], [np.asarray(start, np.int32), *rows]), strict=True):
+            rows = [
+                a if d < 0 else _rows(a, d, start, n, total)
+                for a, d in zip(arrays, self.takes, strict=True)
+            ]
+            for found, part in zip(
+                parts, run(bodies[n], [np.asarray(start, np.int32), *rows]), strict=True
+            ):
                 found.append(part)
         return self._combined(parts, counts)
 

@@ -43,7 +43,9 @@ def parse_roles(dims: str) -> Roles | None:
     operands, _, out = dims.partition("->")
     lhs, _, rhs = operands.partition("_")
     digits = "".join(str(i) for i in range(len(out) - 2))
-    good = sorted(lhs) == sorted(out) == sorted(digits + "bf") and sorted(rhs) == sorted(digits + "io")
+    good = sorted(lhs) == sorted(out) == sorted(digits + "bf") and sorted(rhs) == sorted(
+        digits + "io"
+    )
     return Roles(lhs, rhs, out) if good else None
 
 
@@ -81,18 +83,40 @@ class Convolution(Op):
     def roles(self) -> Roles:
         """The parts of `dims`."""
         roles = parse_roles(self.dims)
-        if roles is None or len(roles.lhs) != self.lhs.type.rank or len(roles.rhs) != self.rhs.type.rank:
-            raise self.error("C1", f"`dims` must name the dims of {self.lhs.type} and {self.rhs.type}; got {self.dims!r}")
+        if (
+            roles is None
+            or len(roles.lhs) != self.lhs.type.rank
+            or len(roles.rhs) != self.rhs.type.rank
+        ):
+            raise self.error(
+                "C1",
+                f"`dims` must name the dims of {self.lhs.type} and {self.rhs.type}; got {self.dims!r}",
+            )
         return roles
 
     def infer(self) -> TensorType:
         roles = self.roles
         if self.lhs.dtype != self.rhs.dtype or self.lhs.dtype == "bool":
-            raise self.error("C2", f"lhs and rhs must have one dtype of numbers; got {self.lhs.type} and {self.rhs.type}")
+            raise self.error(
+                "C2",
+                f"lhs and rhs must have one dtype of numbers; got {self.lhs.type} and {self.rhs.type}",
+            )
         per_dim = (self.strides, self.padding, self.lhs_dilation, self.rhs_dilation, self.reversal)
         if any(len(entries) != len(roles.spatial) for entries in per_dim):
-            raise self.error("C3", f"each tuple must have {len(roles.spatial)} entries; got {per_dim}")
-        if min(*self.strides, *self.lhs_dilation, *self.rhs_dilation, self.feature_groups, self.batch_groups, 1) < 1:
+            raise self.error(
+                "C3", f"each tuple must have {len(roles.spatial)} entries; got {per_dim}"
+            )
+        if (
+            min(
+                *self.strides,
+                *self.lhs_dilation,
+                *self.rhs_dilation,
+                self.feature_groups,
+                self.batch_groups,
+                1,
+            )
+            < 1
+        ):
             raise self.error("C4", "strides, dilations and group counts must be at least 1")
         sizes = self._features(roles)
         for i, s in enumerate(roles.spatial):
@@ -110,9 +134,15 @@ class Convolution(Op):
             )
         groups = max(self.feature_groups, self.batch_groups)
         if w["o"] % groups != 0 or x["b"] % self.batch_groups != 0:
-            raise self.error("C6", f"{w['o']} output features or a batch of {x['b']} do not divide into {groups} groups")
+            raise self.error(
+                "C6",
+                f"{w['o']} output features or a batch of {x['b']} do not divide into {groups} groups",
+            )
         if self.feature_groups > 1 and self.batch_groups > 1:
-            raise self.error("C7", f"got feature_groups={self.feature_groups} and batch_groups={self.batch_groups}")
+            raise self.error(
+                "C7",
+                f"got feature_groups={self.feature_groups} and batch_groups={self.batch_groups}",
+            )
         return {"b": x["b"] // self.batch_groups, "f": w["o"]}
 
     def _sizes(self, i: int) -> tuple[Size, Size]:
@@ -130,14 +160,22 @@ class Convolution(Op):
     def reference(self, lhs: Array, rhs: Array) -> Array:
         roles, wide = self.roles, accumulator(self.lhs.dtype)
         spatial, groups = roles.spatial, max(self.feature_groups, self.batch_groups)
-        x = np.transpose(lhs, [roles.lhs.index(r) for r in "b" + spatial + "f"]).astype(wide, copy=False)
+        x = np.transpose(lhs, [roles.lhs.index(r) for r in "b" + spatial + "f"]).astype(
+            wide, copy=False
+        )
         w = np.transpose(rhs, [roles.rhs.index(r) for r in spatial + "io"]).astype(wide, copy=False)
-        w = np.flip(w, [i for i, reverse in enumerate(self.reversal) if reverse])
+        w = np.flip(w, tuple(i for i, reverse in enumerate(self.reversal) if reverse))
         low, high = [0, *[lo for lo, _ in self.padding], 0], [0, *[hi for _, hi in self.padding], 0]
         x = pad_array(x, 0, ints(low), ints(high), (1, *self.lhs_dilation, 1))
         # the group comes first: x [group, batch, spatial, feature], w [spatial, group, feature, output feature]
         n = x.shape[0] // self.batch_groups
-        x = x.reshape(self.batch_groups, n, *x.shape[1:-1], self.feature_groups, x.shape[-1] // self.feature_groups)
+        x = x.reshape(
+            self.batch_groups,
+            n,
+            *x.shape[1:-1],
+            self.feature_groups,
+            x.shape[-1] // self.feature_groups,
+        )
         x = np.moveaxis(x, -2, 0).reshape(groups, n, *x.shape[2:-2], x.shape[-1])
         w = np.moveaxis(w.reshape(*w.shape[:-1], groups, w.shape[-1] // groups), -2, -3)
         out = [self.result.shape[roles.out.index(s)] for s in spatial]
@@ -162,7 +200,9 @@ class Convolution(Op):
             low = k - 1 - self.padding[i][0]
             padding.append((low, n + k - 1 - self._moved(i, g) - low))
         w, spatial = self.rhs, Roles(roles.out, roles.rhs.translate(_SWAP), roles.lhs)
-        if groups > 1:  # [i, o = group * each] becomes [group * i, each], for the groups of g's features
+        if (
+            groups > 1
+        ):  # [i, o = group * each] becomes [group * i, each], for the groups of g's features
             w = _regroup(b, w, roles.rhs.index("o"), roles.rhs.index("i"), groups)
         x: Value = b.convolution(
             g, w, str(spatial), self.lhs_dilation, tuple(padding), self.strides, self.rhs_dilation,
@@ -221,7 +261,9 @@ def _regroup(b: Builder, v: Value, split: int, into: int, groups: int) -> Value:
     return merged
 
 
-def _correlate(x: Array, w: Array, out: tuple[int, ...], strides: tuple[int, ...], dilation: tuple[int, ...]) -> Array:
+def _correlate(
+    x: Array, w: Array, out: tuple[int, ...], strides: tuple[int, ...], dilation: tuple[int, ...]
+) -> Array:
     """x [group, batch, spatial, feature] with w [taps, group, feature, output feature], a matrix product per step.
 
     A step is a tap or a place of the window, whichever there are fewer of.
@@ -233,8 +275,10 @@ def _correlate(x: Array, w: Array, out: tuple[int, ...], strides: tuple[int, ...
     if math.prod(out) < math.prod(taps):
         kernel = np.moveaxis(w, -3, 0).reshape(groups, -1, w.shape[-1])
         for place in combinations(*map(range, out)):
-            window = x[:, :, *_steps([p * s for p, s in zip(place, strides, strict=True)], taps, dilation)]
-            y[:, :, *place] = np.matmul(window.reshape(groups, n, -1), kernel)
+            window = x[
+                :, :, *_steps([p * s for p, s in zip(place, strides, strict=True)], taps, dilation)
+            ]
+            y[(slice(None), slice(None), *place)] = np.matmul(window.reshape(groups, n, -1), kernel)
         return y
     for tap in combinations(*map(range, taps)):
         part = x[:, :, *_steps([t * d for t, d in zip(tap, dilation, strict=True)], out, strides)]
@@ -246,4 +290,6 @@ def _correlate(x: Array, w: Array, out: tuple[int, ...], strides: tuple[int, ...
 
 
 def _steps(start: list[int], count: tuple[int, ...], step: tuple[int, ...]) -> tuple[slice, ...]:
-    return tuple(slice(a, a + (n - 1) * s + 1, s) for a, n, s in zip(start, count, step, strict=True))
+    return tuple(
+        slice(a, a + (n - 1) * s + 1, s) for a, n, s in zip(start, count, step, strict=True)
+    )

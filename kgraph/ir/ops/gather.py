@@ -41,22 +41,30 @@ class _Indexed(Op, abstract=True):
         if t.dtype not in INTEGERS:
             raise self.error("C1", f"`indices` must be integers; got {t}")
         if not 0 <= dim <= t.rank:
-            raise self.error("C2", f"`index_vector_dim` must be at most the rank of `indices`: {t}; got {dim}")
+            raise self.error(
+                "C2", f"`index_vector_dim` must be at most the rank of `indices`: {t}; got {dim}"
+            )
         if (t.shape[dim] if dim < t.rank else 1) != count:
             raise self.error("C2", f"`indices`: {t} must have {count} coordinates in dim {dim}")
         return t.shape[:dim] + t.shape[dim + 1 :]
 
-    def _distinct(self, label: str, field: str, dims: tuple[int, ...], rank: int, ascending: bool) -> None:
+    def _distinct(
+        self, label: str, field: str, dims: tuple[int, ...], rank: int, ascending: bool
+    ) -> None:
         fits = all(0 <= d < rank for d in dims) and len(set(dims)) == len(dims)
         if not fits or (ascending and list(dims) != sorted(dims)):
             how = "ascend and name" if ascending else "name"
-            raise self.error(label, f"`{field}` must {how} dims of rank {rank}, each once; got {dims}")
+            raise self.error(
+                label, f"`{field}` must {how} dims of rank {rank}, each once; got {dims}"
+            )
 
     def _limits(self, b: Builder, dims: tuple[int, ...], sizes: Shape) -> tuple[Value, list[Value]]:
         """`indices` in a dtype that holds all sizes, and the largest start that fits for each coordinate."""
         wide = self.indices.dtype if self.indices.dtype[-2:] in ("32", "64") else "int32"
         largest = [self.x.shape[d] - sizes[d] for d in dims]
-        limits = [b.constant(n, wide) if isinstance(n, int) else b.dim_size(n, wide) for n in largest]
+        limits = [
+            b.constant(n, wide) if isinstance(n, int) else b.dim_size(n, wide) for n in largest
+        ]
         return b.cast(self.indices, wide), limits
 
     def _along(self, b: Builder, dim: int, scalars: list[Value], shape: Shape) -> Value:
@@ -72,7 +80,9 @@ def _starts(indices: Array, dim: int, count: int) -> Array:
     """int64 starts of shape [count, *places]."""
     if dim == indices.ndim:
         indices = indices[..., None]
-    starts: Array = np.moveaxis(indices, dim, 0).astype(np.uint64 if indices.dtype == np.uint64 else np.int64)
+    starts: Array = np.moveaxis(indices, dim, 0).astype(
+        np.uint64 if indices.dtype == np.uint64 else np.int64
+    )
     if starts.dtype == np.uint64:
         starts = np.minimum(starts, np.uint64(2**62)).astype(np.int64)
     return starts.reshape(count, *starts.shape[1:])
@@ -118,34 +128,65 @@ class Gather(_Indexed):
     def infer(self) -> TensorType:
         t, sizes = self.x.type, self.slice_sizes
         places = iter(self._vectors(self.index_vector_dim, len(self.start_index_map)))
-        if len(sizes) != t.rank or any(is_positive(k - n) or is_positive(-1 * k) for k, n in zip(sizes, t.shape, strict=True)):
+        if len(sizes) != t.rank or any(
+            is_positive(k - n) or is_positive(-1 * k) for k, n in zip(sizes, t.shape, strict=True)
+        ):
             raise self.error("C5", f"`slice_sizes` must fit into x: {t}; got {sizes}")
-        self._distinct("C3", "collapsed_slice_dims", self.collapsed_slice_dims, t.rank, ascending=True)
+        self._distinct(
+            "C3", "collapsed_slice_dims", self.collapsed_slice_dims, t.rank, ascending=True
+        )
         if any(sizes[d] != 1 for d in self.collapsed_slice_dims):
-            raise self.error("C3", f"collapsed slices must have size 1; got {sizes} and {self.collapsed_slice_dims}")
+            raise self.error(
+                "C3",
+                f"collapsed slices must have size 1; got {sizes} and {self.collapsed_slice_dims}",
+            )
         self._distinct("C4", "start_index_map", self.start_index_map, t.rank, ascending=False)
         window = iter([n for d, n in enumerate(sizes) if d not in self.collapsed_slice_dims])
         vectors = max(self.indices.type.rank, self.index_vector_dim + 1) - 1
         rank = t.rank - len(self.collapsed_slice_dims) + vectors
         self._distinct("C6", "offset_dims", self.offset_dims, rank, ascending=True)
         if len(self.offset_dims) != t.rank - len(self.collapsed_slice_dims):
-            raise self.error("C6", f"expected {t.rank - len(self.collapsed_slice_dims)} `offset_dims`; got {self.offset_dims}")
-        return TensorType(tuple([next(window if i in self.offset_dims else places) for i in range(rank)]), t.dtype)
+            raise self.error(
+                "C6",
+                f"expected {t.rank - len(self.collapsed_slice_dims)} `offset_dims`; got {self.offset_dims}",
+            )
+        return TensorType(
+            tuple([next(window if i in self.offset_dims else places) for i in range(rank)]), t.dtype
+        )
 
     def reference(self, x: Array, indices: Array) -> Array:
         dims, sizes = self.start_index_map, ints(self.slice_sizes)
         starts = _starts(indices, self.index_vector_dim, len(dims))
-        largest = np.array([x.shape[d] - sizes[d] for d in dims], np.int64).reshape(-1, *[1] * (starts.ndim - 1))
+        largest = np.array([x.shape[d] - sizes[d] for d in dims], np.int64).reshape(
+            -1, *[1] * (starts.ndim - 1)
+        )
         starts = np.clip(starts, 0, largest)
         places = starts.shape[1:]
         # dims of which each window has everything come last, and need no indices
         part = tuple(d for d in range(x.ndim) if d in dims or sizes[d] != x.shape[d])
         whole = tuple(d for d in range(x.ndim) if d not in part)
-        elements = _elements(starts, tuple(part.index(d) for d in dims), tuple(sizes[d] for d in part))
-        found = np.transpose(x, part + whole)[elements] if part else np.broadcast_to(x, places + x.shape)
-        back = [len(places) + (part + whole).index(d) for d in range(x.ndim) if d not in self.collapsed_slice_dims]
+        elements = _elements(
+            starts, tuple(part.index(d) for d in dims), tuple(sizes[d] for d in part)
+        )
+        found = (
+            np.transpose(x, part + whole)[elements]
+            if part
+            else np.broadcast_to(x, places + x.shape)
+        )
+        back = [
+            len(places) + (part + whole).index(d)
+            for d in range(x.ndim)
+            if d not in self.collapsed_slice_dims
+        ]
         found = found.reshape(*places, *[sizes[d] for d in part + whole])
-        found = np.transpose(found, [*range(len(places)), *back, *[len(places) + (part + whole).index(d) for d in self.collapsed_slice_dims]])
+        found = np.transpose(
+            found,
+            [
+                *range(len(places)),
+                *back,
+                *[len(places) + (part + whole).index(d) for d in self.collapsed_slice_dims],
+            ],
+        )
         found = found.reshape(found.shape[: len(places) + len(back)])
         rank = self.result.type.rank
         return np.moveaxis(found, range(len(places), rank), self.offset_dims) if rank else found
@@ -156,9 +197,20 @@ class Gather(_Indexed):
         indices = self.indices
         if dims:
             indices, limits = self._limits(b, dims, self.slice_sizes)
-            indices = b.clamp(b.constant(0, indices.dtype), indices, self._along(b, self.index_vector_dim, limits, shape))
+            indices = b.clamp(
+                b.constant(0, indices.dtype),
+                indices,
+                self._along(b, self.index_vector_dim, limits, shape),
+            )
         found = b.scatter(
-            zeros(b, self.x), indices, grads[0], "add", self.offset_dims, self.collapsed_slice_dims, dims, self.index_vector_dim
+            zeros(b, self.x),
+            indices,
+            grads[0],
+            "add",
+            self.offset_dims,
+            self.collapsed_slice_dims,
+            dims,
+            self.index_vector_dim,
         )
         return found, None
 
@@ -167,7 +219,12 @@ class Gather(_Indexed):
         if x is None and at is not None and at != self.index_vector_dim:
             places = [i for i in range(self.result.type.rank) if i not in self.offset_dims]
             return (Rows(places[at - (at > self.index_vector_dim)]),)
-        if x is None or at is not None or x in self.start_index_map or self.slice_sizes[x] != self.x.shape[x]:
+        if (
+            x is None
+            or at is not None
+            or x in self.start_index_map
+            or self.slice_sizes[x] != self.x.shape[x]
+        ):
             return None
         windows = [d for d in range(self.x.type.rank) if d not in self.collapsed_slice_dims]
         return (Rows(self.offset_dims[windows.index(x)]),)
@@ -200,7 +257,9 @@ class Scatter(_Indexed):
     def window(self) -> Shape:
         """The size of a window in each dim of x."""
         sizes = iter([self.updates.shape[d] for d in self.update_window_dims])
-        return tuple([1 if d in self.inserted_window_dims else next(sizes) for d in range(self.x.type.rank)])
+        return tuple(
+            [1 if d in self.inserted_window_dims else next(sizes) for d in range(self.x.type.rank)]
+        )
 
     @property
     def scatter_dims(self) -> tuple[int, ...]:
@@ -210,23 +269,46 @@ class Scatter(_Indexed):
     def infer(self) -> TensorType:
         t, u = self.x.type, self.updates.type
         places = self._vectors(self.index_vector_dim, len(self.scatter_dims_to_operand_dims))
-        self._distinct("C3", "inserted_window_dims", self.inserted_window_dims, t.rank, ascending=True)
-        self._distinct("C4", "scatter_dims_to_operand_dims", self.scatter_dims_to_operand_dims, t.rank, ascending=False)
+        self._distinct(
+            "C3", "inserted_window_dims", self.inserted_window_dims, t.rank, ascending=True
+        )
+        self._distinct(
+            "C4",
+            "scatter_dims_to_operand_dims",
+            self.scatter_dims_to_operand_dims,
+            t.rank,
+            ascending=False,
+        )
         self._distinct("C5", "update_window_dims", self.update_window_dims, u.rank, ascending=True)
         if len(self.update_window_dims) + len(self.inserted_window_dims) != t.rank:
-            raise self.error("C5", f"each dim of x: {t} must be inserted or in a window; got {self.update_window_dims}")
+            raise self.error(
+                "C5",
+                f"each dim of x: {t} must be inserted or in a window; got {self.update_window_dims}",
+            )
         fits = not any(is_positive(k - n) for k, n in zip(self.window, t.shape, strict=True))
-        if not fits or u.dtype != t.dtype or tuple([u.shape[d] for d in self.scatter_dims]) != places:
-            raise self.error("C6", f"`updates` must be of {t.dtype}, with windows in x: {t} for places {places}; got {u}")
+        if (
+            not fits
+            or u.dtype != t.dtype
+            or tuple([u.shape[d] for d in self.scatter_dims]) != places
+        ):
+            raise self.error(
+                "C6",
+                f"`updates` must be of {t.dtype}, with windows in x: {t} for places {places}; got {u}",
+            )
         if self.kind not in _SCATTER_KINDS or (t.dtype == "bool" and self.kind != "set"):
-            raise self.error("C7", f"`kind` must be one of {tuple(_SCATTER_KINDS)}, and set for bool; got {self.kind!r} for {t}")
+            raise self.error(
+                "C7",
+                f"`kind` must be one of {tuple(_SCATTER_KINDS)}, and set for bool; got {self.kind!r} for {t}",
+            )
         return t
 
     def reference(self, x: Array, indices: Array, updates: Array) -> Array:
         dims, sizes = self.scatter_dims_to_operand_dims, ints(self.window)
         starts = _starts(indices, self.index_vector_dim, len(dims))
         places = starts.shape[1:]
-        largest = np.array([x.shape[d] - sizes[d] for d in dims], np.int64).reshape(-1, *[1] * len(places))
+        largest = np.array([x.shape[d] - sizes[d] for d in dims], np.int64).reshape(
+            -1, *[1] * len(places)
+        )
         inside = np.all((starts >= 0) & (starts <= largest), axis=0).reshape(-1)
         windows = np.transpose(updates, self.scatter_dims + self.update_window_dims)
         windows = windows.reshape(math.prod(places), *sizes)[inside]
@@ -249,16 +331,28 @@ class Scatter(_Indexed):
             return g, None, self._where_inside(b, self._windows_of(b, g))
         if self.kind == "set":
             kept = self._scattered(b, g, zeros(b, self.updates), "set")
-            return kept, None, self._where_inside(b, b.select(self._wins(b), self._windows_of(b, g), zeros(b, self.updates)))
+            return (
+                kept,
+                None,
+                self._where_inside(
+                    b, b.select(self._wins(b), self._windows_of(b, g), zeros(b, self.updates))
+                ),
+            )
         if self.kind in ("max", "min"):
             return self._vjp_extreme(b, g)
-        raise NotDifferentiableError("scatter has no gradient for kind='multiply'; use a product of gathered factors")
+        raise NotDifferentiableError(
+            "scatter has no gradient for kind='multiply'; use a product of gathered factors"
+        )
 
     def _vjp_extreme(self, b: Builder, g: Value) -> tuple[Value | None, ...]:
         kept = b.cast(b.compare(self.x, self.result, "EQ"), g.dtype)
         hits = b.cast(b.compare(self.updates, self._windows_of(b, self.result), "EQ"), g.dtype)
         share = b.divide(g, self._scattered(b, kept, hits, "add"))
-        return b.multiply(share, kept), None, self._where_inside(b, b.multiply(self._windows_of(b, share), hits))
+        return (
+            b.multiply(share, kept),
+            None,
+            self._where_inside(b, b.multiply(self._windows_of(b, share), hits)),
+        )
 
     def _scattered(self, b: Builder, x: Value, updates: Value, kind: str) -> Value:
         (found,) = b.append(
@@ -311,10 +405,16 @@ class Scatter(_Indexed):
             if self.kind == "add" and is_zero(self.x):
                 return (Combine("sum"),)
             return (Combine(self.kind),) if self.kind in ("max", "min") else None
-        if x is None or at is not None or u is None or x in self.scatter_dims_to_operand_dims + self.inserted_window_dims:
+        if (
+            x is None
+            or at is not None
+            or u is None
+            or x in self.scatter_dims_to_operand_dims + self.inserted_window_dims
+        ):
             return None
         windows = [d for d in range(self.x.type.rank) if d not in self.inserted_window_dims]
-        whole = self.update_window_dims[windows.index(x)] == u and self.updates.shape[u] == self.x.shape[x]
+        whole = (
+            self.update_window_dims[windows.index(x)] == u
+            and self.updates.shape[u] == self.x.shape[x]
+        )
         return (Rows(x),) if whole else None
-
-

@@ -33,13 +33,19 @@ class Slice(Op):
     def infer(self) -> TensorType:
         t = self.x.type
         if not len(self.start) == len(self.limit) == len(self.stride) == t.rank:
-            raise self.error("C1", f"each tuple must have {t.rank} entries, as x: {t}; {self._range()}")
+            raise self.error(
+                "C1", f"each tuple must have {t.rank} entries, as x: {t}; {self._range()}"
+            )
         if min(self.stride, default=1) < 1:
             raise self.error("C3", f"strides must be at least 1; {self._range()}")
         shape = []
-        for size, start, limit, stride in zip(t.shape, self.start, self.limit, self.stride, strict=True):
+        for size, start, limit, stride in zip(
+            t.shape, self.start, self.limit, self.stride, strict=True
+        ):
             if any(is_positive(excess) for excess in (-1 * start, start - limit, limit - size)):
-                raise self.error("C2", f"expected 0 <= start <= limit <= size of x: {t}; {self._range()}")
+                raise self.error(
+                    "C2", f"expected 0 <= start <= limit <= size of x: {t}; {self._range()}"
+                )
             shape.append((limit - start + stride - 1) // stride)
         return TensorType(tuple(shape), t.dtype)
 
@@ -54,7 +60,9 @@ class Slice(Op):
         assert g is not None
         inner = [dilated(n, s) for n, s in zip(g.shape, self.stride, strict=True)]
         high = tuple([n - lo - k for n, lo, k in zip(self.x.shape, self.start, inner, strict=True)])
-        return (b.pad(g, b.constant(0, g.dtype), self.start, high, tuple(s - 1 for s in self.stride)),)
+        return (
+            b.pad(g, b.constant(0, g.dtype), self.start, high, tuple(s - 1 for s in self.stride)),
+        )
 
     def locality(self, carried: tuple[int | None, ...]) -> tuple[Locality, ...] | None:
         (d,) = carried
@@ -109,9 +117,13 @@ class Pad(Op):
     def infer(self) -> TensorType:
         t = self.x.type
         if self.value.type is not TensorType((), t.dtype):
-            raise self.error("C1", f"`value` must be a scalar of the dtype of x: {t}; got {self.value.type}")
+            raise self.error(
+                "C1", f"`value` must be a scalar of the dtype of x: {t}; got {self.value.type}"
+            )
         if not len(self.low) == len(self.high) == len(self.interior) == t.rank:
-            raise self.error("C2", f"each tuple must have {t.rank} entries, as x: {t}; {self._amounts()}")
+            raise self.error(
+                "C2", f"each tuple must have {t.rank} entries, as x: {t}; {self._amounts()}"
+            )
         if min(self.interior, default=0) < 0:
             raise self.error("C3", f"`interior` must be at least 0; {self._amounts()}")
         inner = [dilated(n, k + 1) for n, k in zip(t.shape, self.interior, strict=True)]
@@ -124,7 +136,9 @@ class Pad(Op):
         return f"got low={self.low}, high={self.high}, interior={self.interior}"
 
     def reference(self, x: Array, value: Array) -> Array:
-        return pad_array(x, value, ints(self.low), ints(self.high), tuple(k + 1 for k in self.interior))
+        return pad_array(
+            x, value, ints(self.low), ints(self.high), tuple(k + 1 for k in self.interior)
+        )
 
     def vjp(self, b: Builder, *grads: Value | None) -> tuple[Value | None, ...]:
         """For x, what of g lies at its elements; for `value`, the sum of the rest."""
@@ -147,7 +161,11 @@ class Pad(Op):
 
     def locality(self, carried: tuple[int | None, ...]) -> tuple[Locality, ...] | None:
         d, _ = carried
-        return None if d is None or (self.low[d], self.high[d], self.interior[d]) != (0, 0, 0) else (Rows(d),)
+        return (
+            None
+            if d is None or (self.low[d], self.high[d], self.interior[d]) != (0, 0, 0)
+            else (Rows(d),)
+        )
 
 
 class Concatenate(Op):
@@ -170,8 +188,12 @@ class Concatenate(Op):
             raise self.error("C3", f"`dim` must be a dim of {first}; got {d}")
         total: Size = 0
         for x in self.xs:
-            if x.type.rank != first.rank or x.type.with_shape(_without(x.shape, d)) is not first.with_shape(_without(first.shape, d)):
-                raise self.error("C2", f"all sizes but that of dim {d} must be those of {first}; got {x.type}")
+            if x.type.rank != first.rank or x.type.with_shape(
+                _without(x.shape, d)
+            ) is not first.with_shape(_without(first.shape, d)):
+                raise self.error(
+                    "C2", f"all sizes but that of dim {d} must be those of {first}; got {x.type}"
+                )
             total = total + x.shape[d]
         return first.with_shape((*first.shape[:d], total, *first.shape[d + 1 :]))
 
@@ -182,8 +204,9 @@ class Concatenate(Op):
         (g,) = grads
         assert g is not None
         found: list[Value | None] = []
-        start, limit, at = [0] * g.type.rank, list(g.shape), 0
-        cut: list[Size] = list(start)
+        at: Size = 0
+        cut: list[Size] = [0] * g.type.rank
+        limit = list(g.shape)
         for x in self.xs:
             cut[self.dim], limit[self.dim] = at, at + x.shape[self.dim]
             found.append(b.slice(g, tuple(cut), tuple(limit), (1,) * g.type.rank))
@@ -208,13 +231,24 @@ class _Dynamic(Op, abstract=True):
     def _check(self, starts: tuple[Value, ...], sizes: Shape) -> None:
         t = self.x.type
         if len(starts) != t.rank or len(sizes) != t.rank:
-            raise self.error("C1", f"x: {t} needs {t.rank} starts and sizes; got {len(starts)} and {len(sizes)}")
-        if any(s.type is not starts[0].type or s.type.rank or s.dtype not in INTEGERS for s in starts):
-            raise self.error("C2", f"`starts` must be integer scalars of one dtype; got {[s.type for s in starts]}")
-        if any(is_positive(k - n) or is_positive(-1 * k) for k, n in zip(sizes, t.shape, strict=True)):
+            raise self.error(
+                "C1", f"x: {t} needs {t.rank} starts and sizes; got {len(starts)} and {len(sizes)}"
+            )
+        if any(
+            s.type is not starts[0].type or s.type.rank or s.dtype not in INTEGERS for s in starts
+        ):
+            raise self.error(
+                "C2",
+                f"`starts` must be integer scalars of one dtype; got {[s.type for s in starts]}",
+            )
+        if any(
+            is_positive(k - n) or is_positive(-1 * k) for k, n in zip(sizes, t.shape, strict=True)
+        ):
             raise self.error("C3", f"a window of {sizes} does not fit into x: {t}")
 
-    def _window(self, starts: tuple[Array, ...], shape: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[slice, ...]:
+    def _window(
+        self, starts: tuple[Array, ...], shape: tuple[int, ...], sizes: tuple[int, ...]
+    ) -> tuple[slice, ...]:
         first = [min(max(int(s), 0), n - k) for s, n, k in zip(starts, shape, sizes, strict=True)]
         return tuple(slice(s, s + k) for s, k in zip(first, sizes, strict=True))
 
@@ -268,7 +302,9 @@ class DynamicUpdateSlice(_Dynamic):
     def infer(self) -> TensorType:
         self._check(self.starts, self.update.shape)
         if self.update.dtype != self.x.dtype:
-            raise self.error("C4", f"`update` must have the dtype of x: {self.x.type}; got {self.update.type}")
+            raise self.error(
+                "C4", f"`update` must have the dtype of x: {self.x.type}; got {self.update.type}"
+            )
         return self.x.type
 
     def reference(self, *arrays: Array) -> Array:
@@ -285,4 +321,8 @@ class DynamicUpdateSlice(_Dynamic):
 
     def locality(self, carried: tuple[int | None, ...]) -> tuple[Locality, ...] | None:
         d, e = carried[:2]
-        return None if d is None or d != e or not self._moves_whole(d, self.update.shape) else (Rows(d),)
+        return (
+            None
+            if d is None or d != e or not self._moves_whole(d, self.update.shape)
+            else (Rows(d),)
+        )

@@ -103,7 +103,9 @@ class BroadcastInDim(Op):
         previous = -1
         for size, d in zip(t.shape, dims, strict=True):
             if not previous < d < len(self.shape):
-                raise self.error("C2", f"`dims` must ascend and name dims of {self.shape}; got {dims}")
+                raise self.error(
+                    "C2", f"`dims` must ascend and name dims of {self.shape}; got {dims}"
+                )
             if size != 1 and size != self.shape[d]:
                 raise self.error("C3", f"x: {t} does not broadcast to {self.shape} by dims={dims}")
             previous = d
@@ -146,7 +148,9 @@ class Reshape(Op):
     def infer(self) -> TensorType:
         t = self.x.type
         if product(self.shape) != product(t.shape):
-            raise self.error("C1", f"x: {t} has {t.size} elements and {self.shape} {product(self.shape)}")
+            raise self.error(
+                "C1", f"x: {t} has {t.size} elements and {self.shape} {product(self.shape)}"
+            )
         return TensorType(self.shape, t.dtype)
 
     def reference(self, x: Array) -> Array:
@@ -176,7 +180,9 @@ class Transpose(Op):
     def infer(self) -> TensorType:
         t = self.x.type
         if sorted(self.perm) != list(range(t.rank)):
-            raise self.error("C1", f"`perm` must permute the {t.rank} dims of x: {t}; got {self.perm}")
+            raise self.error(
+                "C1", f"`perm` must permute the {t.rank} dims of x: {t}; got {self.perm}"
+            )
         return TensorType(tuple([t.shape[p] for p in self.perm]), t.dtype)
 
     def reference(self, x: Array) -> Array:

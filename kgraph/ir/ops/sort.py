@@ -32,11 +32,15 @@ class Sort(Op):
 
     def infer(self) -> tuple[TensorType, ...]:
         if not self.xs or any(x.shape != self.xs[0].shape for x in self.xs):
-            raise self.error("C1", f"expected operands of one shape; got {[x.type for x in self.xs]}")
+            raise self.error(
+                "C1", f"expected operands of one shape; got {[x.type for x in self.xs]}"
+            )
         if not 0 <= self.dim < self.xs[0].type.rank:
             raise self.error("C2", f"`dim` must be a dim of {self.xs[0].type}; got {self.dim}")
         if not 1 <= self.num_keys <= len(self.xs):
-            raise self.error("C3", f"`num_keys` must be between 1 and {len(self.xs)}; got {self.num_keys}")
+            raise self.error(
+                "C3", f"`num_keys` must be between 1 and {len(self.xs)}; got {self.num_keys}"
+            )
         return tuple([x.type for x in self.xs])
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
@@ -71,7 +75,9 @@ class TopK(Op):
         if not t.rank:
             raise self.error("C1", f"x must have a dim; got {t}")
         if is_positive(-1 * self.k) or is_positive(self.k - t.shape[-1]):
-            raise self.error("C2", f"`k` must be between 0 and the last size of x: {t}; got {self.k}")
+            raise self.error(
+                "C2", f"`k` must be between 0 and the last size of x: {t}; got {self.k}"
+            )
         shape = (*t.shape[:-1], self.k)
         return TensorType(shape, t.dtype), TensorType(shape, "int32")
 

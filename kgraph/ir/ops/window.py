@@ -13,7 +13,18 @@ from kgraph.ir.dims import Size
 from kgraph.ir.errors import NotDifferentiableError
 from kgraph.ir.graph import Array, Op, Value
 from kgraph.ir.locality import Locality, Rows
-from kgraph.ir.ops.common import KINDS, accumulator, identity, ints, is_empty, pad_array, positions, span, ufunc, zeros
+from kgraph.ir.ops.common import (
+    KINDS,
+    accumulator,
+    identity,
+    ints,
+    is_empty,
+    pad_array,
+    positions,
+    span,
+    ufunc,
+    zeros,
+)
 from kgraph.ir.types import TensorType
 
 if TYPE_CHECKING:
@@ -30,10 +41,15 @@ class _Windows(Op, abstract=True):
     def _check(self, window: tuple[Size, ...], *others: tuple[object, ...]) -> None:
         rank = self.x.type.rank
         if any(len(entries) != rank for entries in (window, *others)):
-            raise self.error("C1", f"each tuple must have {rank} entries, as x: {self.x.type}; got {(window, *others)}")
+            raise self.error(
+                "C1",
+                f"each tuple must have {rank} entries, as x: {self.x.type}; got {(window, *others)}",
+            )
         counts = [n for entries in (window, *others) for n in entries if isinstance(n, int)]
         if min([1, *counts]) < 1:
-            raise self.error("C2", f"windows, strides and dilations must be at least 1; got {(window, *others)}")
+            raise self.error(
+                "C2", f"windows, strides and dilations must be at least 1; got {(window, *others)}"
+            )
 
 
 class ReduceWindow(_Windows):
@@ -58,14 +74,24 @@ class ReduceWindow(_Windows):
         t = self.x.type
         self._check(self.window, self.strides, self.base_dilation, self.window_dilation)
         if len(self.padding) != t.rank:
-            raise self.error("C1", f"`padding` must have {t.rank} entries, as x: {t}; got {self.padding}")
-        wrong = t.dtype.startswith(("float", "bfloat")) if self.kind in ("and", "or") else t.dtype == "bool"
+            raise self.error(
+                "C1", f"`padding` must have {t.rank} entries, as x: {t}; got {self.padding}"
+            )
+        wrong = (
+            t.dtype.startswith(("float", "bfloat"))
+            if self.kind in ("and", "or")
+            else t.dtype == "bool"
+        )
         if self.kind not in KINDS or (wrong and self.kind not in ("max", "min")):
-            raise self.error("C3", f"`kind` must be one of {KINDS} and fit x: {t}; got {self.kind!r}")
+            raise self.error(
+                "C3", f"`kind` must be one of {KINDS} and fit x: {t}; got {self.kind!r}"
+            )
         shape = []
         for i, n in enumerate(t.shape):
             padded = span(n, self.base_dilation[i]) + self.padding[i][0] + self.padding[i][1]
-            shape.append(positions(padded, span(self.window[i], self.window_dilation[i]), self.strides[i]))
+            shape.append(
+                positions(padded, span(self.window[i], self.window_dilation[i]), self.strides[i])
+            )
         return TensorType(tuple(shape), t.dtype)
 
     def reference(self, x: Array) -> Array:
@@ -88,7 +114,9 @@ class ReduceWindow(_Windows):
             return (self._vjp_sum(b, g),)
         plain = all(d == 1 for d in self.base_dilation + self.window_dilation)
         if self.kind in ("max", "min") and plain:
-            return (b.select_and_scatter(self.x, g, self.kind, self.window, self.strides, self.padding),)
+            return (
+                b.select_and_scatter(self.x, g, self.kind, self.window, self.strides, self.padding),
+            )
         raise NotDifferentiableError(
             f"reduce_window has gradients for a sum, and for max and min without dilations; got kind={self.kind!r}, "
             f"base_dilation={self.base_dilation}, window_dilation={self.window_dilation}"
@@ -99,15 +127,34 @@ class ReduceWindow(_Windows):
         for i, n in enumerate(self.x.shape):
             window = span(self.window[i], self.window_dilation[i])
             low = window - 1 - self.padding[i][0]
-            padding.append((low, span(n, self.base_dilation[i]) + window - 1 - span(g.shape[i], self.strides[i]) - low))
+            padding.append(
+                (
+                    low,
+                    span(n, self.base_dilation[i])
+                    + window
+                    - 1
+                    - span(g.shape[i], self.strides[i])
+                    - low,
+                )
+            )
         x: Value = b.reduce_window(
-            g, "sum", self.window, self.base_dilation, tuple(padding), self.strides, self.window_dilation
+            g,
+            "sum",
+            self.window,
+            self.base_dilation,
+            tuple(padding),
+            self.strides,
+            self.window_dilation,
         )
         return x
 
     def locality(self, carried: tuple[int | None, ...]) -> tuple[Locality, ...] | None:
         (d,) = carried
-        if d is None or not _apart(self.window, self.strides, self.padding, d) or self.base_dilation[d] != 1:
+        if (
+            d is None
+            or not _apart(self.window, self.strides, self.padding, d)
+            or self.base_dilation[d] != 1
+        ):
             return None
         return (Rows(d),)
 
@@ -134,13 +181,19 @@ class SelectAndScatter(_Windows):
         t = self.x.type
         self._check(self.window, self.strides)
         if len(self.padding) != t.rank:
-            raise self.error("C1", f"`padding` must have {t.rank} entries, as x: {t}; got {self.padding}")
+            raise self.error(
+                "C1", f"`padding` must have {t.rank} entries, as x: {t}; got {self.padding}"
+            )
         if self.kind not in ("max", "min"):
             raise self.error("C3", f"`kind` must be max or min; got {self.kind!r}")
         pads = [lo + n + hi for n, (lo, hi) in zip(t.shape, self.padding, strict=True)]
-        shape = tuple([positions(n, k, s) for n, k, s in zip(pads, self.window, self.strides, strict=True)])
+        shape = tuple(
+            [positions(n, k, s) for n, k, s in zip(pads, self.window, self.strides, strict=True)]
+        )
         if self.source.type is not TensorType(shape, t.dtype):
-            raise self.error("C4", f"`source` must be {TensorType(shape, t.dtype)}; got {self.source.type}")
+            raise self.error(
+                "C4", f"`source` must be {TensorType(shape, t.dtype)}; got {self.source.type}"
+            )
         return t
 
     def reference(self, x: Array, source: Array) -> Array:
@@ -160,7 +213,9 @@ class SelectAndScatter(_Windows):
             best, chosen = np.where(better, new, best), np.where(better, i, chosen)
         total = np.zeros(padded.shape, wide)
         for i, tap in enumerate(taps):
-            total[_places(tap, source.shape, self.strides)] += np.where(chosen == i, source, 0).astype(wide)
+            total[_places(tap, source.shape, self.strides)] += np.where(
+                chosen == i, source, 0
+            ).astype(wide)
         result = pad_array(total, 0, [-n for n in low], [-n for n in high], once)
         return result.astype(x.dtype, copy=False)
 
@@ -184,14 +239,18 @@ class SelectAndScatter(_Windows):
             everywhere = b.splat(True, self.x.type.with_dtype("bool"))
             inside = b.pad(everywhere, b.constant(False, "bool"), low, high, none)
         once = (1,) * len(low)
-        wanted = b.reduce_window(self.x, self.kind, self.window, self.strides, self.padding, once, once)
+        wanted = b.reduce_window(
+            self.x, self.kind, self.window, self.strides, self.padding, once, once
+        )
         is_nan = b.compare(wanted, wanted, "NE")
         found: Value = zeros(b, self.source)
         free = b.splat(True, self.source.type.with_dtype("bool"))
         for tap in _taps(tuple(window), once):
             at = self._place_of(tap)
             element = b.slice(x, *at)
-            equal = b.or_(b.compare(element, wanted, "EQ"), b.and_(is_nan, b.compare(element, element, "NE")))
+            equal = b.or_(
+                b.compare(element, wanted, "EQ"), b.and_(is_nan, b.compare(element, element, "NE"))
+            )
             hit = b.and_(free, equal if inside is None else b.and_(equal, b.slice(inside, *at)))
             found = b.select(hit, b.slice(g, *at), found)
             free = b.and_(free, b.not_(hit))
@@ -209,7 +268,12 @@ class SelectAndScatter(_Windows):
         return (Rows(x),)
 
 
-def _apart(window: tuple[Size, ...], strides: tuple[int, ...], padding: tuple[tuple[Size, Size], ...], d: int) -> bool:
+def _apart(
+    window: tuple[Size, ...],
+    strides: tuple[int, ...],
+    padding: tuple[tuple[Size, Size], ...],
+    d: int,
+) -> bool:
     """Does each index of dim d have windows of its own?"""
     return window[d] == 1 and strides[d] == 1 and padding[d] == (0, 0)
 
@@ -219,6 +283,8 @@ def _taps(window: tuple[int, ...], dilation: tuple[int, ...]) -> Iterator[tuple[
     return combinations(*[range(0, n * d, d) for n, d in zip(window, dilation, strict=True)])
 
 
-def _places(tap: tuple[int, ...], count: tuple[int, ...], strides: tuple[int, ...]) -> tuple[slice, ...]:
+def _places(
+    tap: tuple[int, ...], count: tuple[int, ...], strides: tuple[int, ...]
+) -> tuple[slice, ...]:
     """Where the element `tap` of each window lies in padded x."""
     return tuple(slice(t, t + n * s, s) for t, n, s in zip(tap, count, strides, strict=True))
