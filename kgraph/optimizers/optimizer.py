@@ -7,8 +7,10 @@ from typing import Any, Self
 
 from kgraph import config, ops, registry
 from kgraph.optimizers import clipping
+from kgraph.optimizers.accumulation import GradientAccumulation
+from kgraph.optimizers.arguments import check_arguments
+from kgraph.optimizers.averaging import WeightAveraging
 from kgraph.optimizers.schedules import LearningRateSchedule
-from kgraph.optimizers.variables import OptimizerVariables
 from kgraph.optimizers.weight_decay import DecayFilter
 from kgraph.registry import keras_export
 from kgraph.utils.borrowed import borrowed_values
@@ -18,7 +20,7 @@ __all__ = ["Optimizer"]
 
 
 @keras_export(["keras.Optimizer", "keras.optimizers.Optimizer"])
-class Optimizer(OptimizerVariables):
+class Optimizer(GradientAccumulation, WeightAveraging):
     """Changes weights along their gradients.
 
     Subclasses write `build(variables)`, which makes their state, `update_step(gradient,
@@ -67,7 +69,7 @@ class Optimizer(OptimizerVariables):
                 f"{type(self).__name__} does not know the argument(s) {sorted(kwargs)}. "
                 f"It has: {known}."
             )
-        _check_arguments(
+        check_arguments(
             clipnorm,
             clipvalue,
             global_clipnorm,
@@ -154,10 +156,7 @@ class Optimizer(OptimizerVariables):
         if self.use_ema:
             self._averages = self.add_optimizer_variables(variables, "average")
         if self.gradient_accumulation_steps:
-            self._accumulators = [
-                self.add_variable_from_reference(variable, "gradient_accumulator")
-                for variable in variables
-            ]
+            self._build_accumulators(variables)
         self._indices = {id(variable): index for index, variable in enumerate(variables)}
         self._trainable_variables = list(variables)
         self.built = True
@@ -260,23 +259,6 @@ class Optimizer(OptimizerVariables):
             )
         return pairs
 
-    def _overwrite_with_gradients(
-        self, pairs: list[tuple[Any, ops.Variable]]
-    ) -> list[tuple[Any, ops.Variable]]:
-        """Assigns weights that are their own next value (scales of float8); returns the rest."""
-        for gradient, variable in pairs:
-            if not variable.overwrite_with_gradient:
-                continue
-            if self.gradient_accumulation_steps:
-                accumulator = self._accumulators[self._get_variable_index(variable)]
-                highest = ops.maximum(gradient, accumulator.value)
-                due = self._accumulation_is_due()
-                variable.assign(ops.where(due, highest, variable.value))
-                accumulator.assign(ops.where(due, ops.zeros_like(highest), highest))
-            else:
-                variable.assign(gradient)
-        return [pair for pair in pairs if not pair[1].overwrite_with_gradient]
-
     def _apply_to(self, pairs: list[tuple[Any, ops.Variable]]) -> None:
         gradients = [gradient for gradient, _ in pairs]
         variables = [variable for _, variable in pairs]
@@ -367,56 +349,6 @@ class Optimizer(OptimizerVariables):
         decay = self.weight_decay
         return self._per_step(("decay", dtype), lambda: ops.cast(rate, dtype) * decay)
 
-    def _accumulation_is_due(self) -> Any:
-        steps = self.gradient_accumulation_steps
-        return ops.equal(ops.mod(self._iterations.value + 1, steps), 0)
-
-    def _accumulate(self, gradients: list[Any], variables: list[ops.Variable]) -> None:
-        """Makes an update of the mean gradient when it is due, else only adds the gradients up.
-
-        The update is computed in every step and selected: a step stays one straight program.
-        """
-        steps = self.gradient_accumulation_steps
-        due = self._accumulation_is_due()
-        accumulators = [self._accumulators[self._get_variable_index(v)] for v in variables]
-        sums = [g + a.value for g, a in zip(gradients, accumulators, strict=True)]
-        frozen = {id(v) for v in (self._iterations, self._learning_rate, *self._accumulators)}
-        state = [*variables, *(v for v in self._variables if id(v) not in frozen)]
-        before = [variable.value for variable in state]
-        self._update([total / steps for total in sums], variables)
-        for variable, old in zip(state, before, strict=True):
-            variable.assign(ops.where(due, variable.value, old))
-        for accumulator, total in zip(accumulators, sums, strict=True):
-            accumulator.assign(ops.where(due, ops.zeros_like(total), total))
-
-    def _update_averages(self) -> None:
-        """Moves the averages towards the weights; overwrites the weights when that is due."""
-        iterations = getattr(self.iterations, "value", self.iterations)
-        due = None
-        if self.ema_overwrite_frequency:
-            due = ops.equal(ops.mod(iterations + 1, self.ema_overwrite_frequency), 0)
-        for variable, average in zip(self._trainable_variables, self._averages, strict=True):
-            if average is None:
-                continue
-            # The first step's average is the weight itself.
-            momentum = self.ema_momentum * ops.cast(ops.not_equal(iterations, 0), variable.dtype)
-            average.assign(momentum * average.value + (1 - momentum) * variable.value)
-            if due is not None:
-                variable.assign(ops.where(due, average.value, variable.value))
-
-    def finalize_variable_values(self, var_list: Sequence[ops.Variable]) -> None:
-        """Ends a training: with `use_ema`, gives the weights the values of their averages."""
-        if not self.use_ema:
-            return
-        if len(var_list) != len(self._averages):
-            raise ValueError(
-                f"{self.name} keeps averages of {len(self._averages)} weights; "
-                f"finalize_variable_values got {len(var_list)}."
-            )
-        for variable, average in zip(var_list, self._averages, strict=True):
-            if average is not None:
-                variable.assign(average.value)
-
     def stateless_apply(
         self,
         optimizer_variables: Sequence[Any],
@@ -492,36 +424,3 @@ class Optimizer(OptimizerVariables):
 
     def _obj_type(self) -> str:
         return "Optimizer"
-
-
-def _check_arguments(
-    clipnorm: float | None,
-    clipvalue: float | None,
-    global_clipnorm: float | None,
-    use_ema: bool,
-    ema_momentum: float,
-    ema_overwrite_frequency: int | None,
-    gradient_accumulation_steps: int | None,
-) -> None:
-    clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
-    given = {name: value for name, value in clips.items() if value is not None}
-    if len(given) > 1:
-        raise ValueError(
-            f"Only one of `clipnorm`, `clipvalue` and `global_clipnorm` can be set; got {given}."
-        )
-    if gradient_accumulation_steps and not gradient_accumulation_steps >= 2:
-        raise ValueError(
-            "`gradient_accumulation_steps` must be an integer of 2 or more, or None; got "
-            f"{gradient_accumulation_steps!r}."
-        )
-    if not use_ema:
-        return
-    if not 0 <= ema_momentum <= 1:
-        raise ValueError(f"`ema_momentum` must lie between 0 and 1; got {ema_momentum!r}.")
-    if ema_overwrite_frequency and (
-        not isinstance(ema_overwrite_frequency, int) or ema_overwrite_frequency < 1
-    ):
-        raise ValueError(
-            "`ema_overwrite_frequency` must be an integer of 1 or more, or None; got "
-            f"{ema_overwrite_frequency!r}."
-        )
