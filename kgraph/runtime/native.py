@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import operator
 import weakref
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from kgraph.runtime.buffers import ALIGNMENT, address, aligned_empty, arenas, po
 from kgraph.runtime.threads import shared_pool
 
 _is_writable = operator.attrgetter("flags.writeable")
+_is_array = functools.partial(operator.is_not, None)
 # Positions in the context, in words; kgraph/codegen/llvm/README.md has the layout.
 _PARALLEL_FOR, _POOL, _THREADS, _SLABS, _STRIDE, _BUSY = range(6)
 # Layouts that are kept; a program seldom sees more sizes than a full batch and a last one.
@@ -48,14 +50,15 @@ class _Frame:
         self.pointers_address = ctypes.addressof(self.pointers)
         self.context_address = ctypes.addressof(self.context)
         self.state: tuple[weakref.ref[Array], ...] = ()
-        self.distinct = False
+        self.distinct = False  # no array of the state is there twice
+        self.in_place = False  # the results that replace state point to it
 
-    def point_to_state(self, state: Sequence[Array], donated: Sequence[int]) -> None:
+    def point_to_state(self, state: Sequence[Array]) -> None:
         if len(self.state) == len(state) and all(
             map(operator.is_, map(operator.call, self.state), state)
         ):
             return
-        self.state = ()
+        self.state, self.in_place = (), False
         for i, array in enumerate(state):
             self.pointers[i] = address(array)
         # One array in two places cannot be updated in place.
@@ -75,7 +78,9 @@ class NativeRunner:
         kind = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 4)
         self._function = kind(self._code.address("kgraph_run"))
         self._donate = dict(donate) if image.in_place else {}
-        self._donated = tuple(self._donate.values())
+        count = len(image.results)
+        self._replaces = [self._donate.get(r) for r in range(count)]
+        self._others = [r for r in range(count) if r not in self._donate]
         self._poisoned = poisoned
         self._frames: deque[_Frame] = deque()
         self._layouts: dict[tuple[int, ...], _Layout] = {}
@@ -96,28 +101,28 @@ class NativeRunner:
             frame = self._frames.pop()
         except IndexError:
             frame = _Frame(len(self.image.params) + len(self.image.results))
-        frame.point_to_state(state, self._donated)
-        # Either the whole state is updated in place or none of it: a mixture could be left half
-        # done.
-        in_place = (
-            in_place and frame.distinct and all(_is_writable(state[p]) for p in self._donated)
-        )
+        frame.point_to_state(state)
         pointers = frame.pointers
         for i, array in enumerate(inputs, len(state)):
             pointers[i] = address(array)
         first = len(self.image.params)
-        results: list[Array] = []
-        for r, (shape, dtype) in enumerate(layout.results):
-            param = self._donate.get(r) if in_place else None
-            if param is not None:
-                result = state[param]
-                pointers[first + r] = pointers[param]
-            else:
-                result = aligned_empty(shape, dtype)
-                pointers[first + r] = address(result)
-                if self._poisoned:
-                    poison(result)
-            results.append(result)
+        results = [None if p is None else state[p] for p in self._replaces]
+        # Either the whole state is updated in place or none of it: a mixture could be left half
+        # done.
+        if in_place and frame.distinct and all(map(_is_writable, filter(_is_array, results))):
+            fresh: Iterable[int] = self._others
+            if not frame.in_place:
+                for r, param in self._donate.items():
+                    pointers[first + r] = pointers[param]
+                frame.in_place = True
+        else:
+            fresh = range(len(results))
+            frame.in_place = False
+        for r in fresh:
+            results[r] = result = aligned_empty(*layout.results[r])
+            pointers[first + r] = address(result)
+            if self._poisoned:
+                poison(result)
         self._call(frame, layout)
         self._frames.append(frame)
         return tuple(results)

@@ -79,7 +79,8 @@ def test_switches() -> None:
     found = runtime.default_options(
         environment={
             "KGRAPH_EXACT": "1", "KGRAPH_FAST_MATH": "true", "KGRAPH_TF32": "1",
-            "KGRAPH_VERIFY": "0", "KGRAPH_POISON": "1", "KGRAPH_TARGET": "avx2", "KGRAPH_DISABLE": "fuse, cse",
+            "KGRAPH_VERIFY": "0", "KGRAPH_POISON": "1", "KGRAPH_TARGET": "avx2",
+            "KGRAPH_DISABLE": "fuse, cse",
         }
     )  # fmt: skip
     assert found == Options(
@@ -92,7 +93,8 @@ def test_switches() -> None:
 def test_every_option_is_in_the_key() -> None:
     changed = [
         Options(backend="jax"), Options(target="avx2"), Options(exact=True),
-        Options(fast_math=True), Options(tf32=True), Options(verify=True), Options(poison=True), Options(disabled=("cse",)),
+        Options(fast_math=True), Options(tf32=True), Options(verify=True), Options(poison=True),
+        Options(disabled=("cse",)),
     ]  # fmt: skip
     assert len({o.text() for o in [*changed, Options()]}) == 9
     assert len(Options.__dataclass_fields__) == len(changed)
