@@ -4,6 +4,7 @@ from kgraph.codegen import BACKENDS, Options
 from kgraph.runtime.buffers import aligned_empty, arenas
 from kgraph.runtime.cache import DiskCache, Entry, cache_folder, disk_cache
 from kgraph.runtime.compile import BackendError, clear_memory_cache, compile, load_backend
+from kgraph.runtime.digest import Key
 from kgraph.runtime.options import backend, default_options, notice, set_backend
 from kgraph.runtime.program import Program
 from kgraph.runtime.signature import ArgumentError, Signature
@@ -15,6 +16,7 @@ __all__ = [
     "BackendError",
     "DiskCache",
     "Entry",
+    "Key",
     "Options",
     "Program",
     "Signature",

@@ -12,7 +12,7 @@ from kgraph.ir import Function, IRError, TensorType
 from kgraph.runtime.cache import disk_cache
 from kgraph.runtime.digest import Key, key_of
 from kgraph.runtime.memory import MemoryCache
-from kgraph.runtime.options import default_options
+from kgraph.runtime.options import default_options, notice
 from kgraph.runtime.program import Program, Runner
 from kgraph.runtime.signature import Signature
 
@@ -99,7 +99,11 @@ def _restored(key: Key, donate: Mapping[int, int], options: Options, name: str) 
     stored = disk_cache().get(key, name)
     if stored is None:
         return None
-    return _native(NativeImage.from_bytes(stored[0]), donate, options)
+    try:
+        return _native(NativeImage.from_bytes(stored[0]), donate, options)
+    except (ValueError, KeyError, TypeError) as error:
+        notice(f"kgraph: a cached program cannot be loaded ({error}); compiling again")
+        return None
 
 
 def _native(image: NativeImage, donate: Mapping[int, int], options: Options) -> _Runners:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -72,11 +73,22 @@ def pool_key(text: str, compiler: str) -> Key:
 @functools.cache
 def source_digest() -> str:
     """A digest of the sources that make the code: with an edited kernel it is a new compiler."""
-    root = Path(__file__).parents[1]
+    return digest_of_sources(Path(__file__).parents[1])
+
+
+def digest_of_sources(root: Path) -> str:
+    """A digest of the Python files in `ir`, `passes` and `codegen` below `root`."""
+    paths = [
+        os.path.join(folder, name)
+        for package in _SOURCES
+        for folder, _, names in os.walk(root / package)
+        for name in names
+        if name.endswith(".py")
+    ]
     total = hashlib.sha256()
-    for package in _SOURCES:
-        for path in sorted((root / package).rglob("*.py")):
-            data = path.read_bytes()
-            total.update(f"{path.relative_to(root).as_posix()} {len(data)}\n".encode())
-            total.update(data)
+    for path in sorted(paths):
+        with open(path, "rb", buffering=0) as file:
+            data = file.read()
+        total.update(f"{os.path.relpath(path, root)} {len(data)}\n".encode())
+        total.update(data)
     return total.hexdigest()

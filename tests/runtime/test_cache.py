@@ -15,7 +15,7 @@ from kgraph.ir import Builder, Function, TensorType, symbol
 from kgraph.runtime import cache as caches
 from kgraph.runtime import options as runtime_options
 from kgraph.runtime.cache import DiskCache
-from kgraph.runtime.digest import Key, key_of, source_digest
+from kgraph.runtime.digest import Key, digest_of_sources, key_of, source_digest
 
 
 def key(**parts: str) -> Key:
@@ -215,19 +215,25 @@ def test_the_key_holds_what_decides_the_code() -> None:
     assert len(source_digest()) == 64
 
 
-def test_an_edited_source_is_another_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = key_of(function(), 0, {}, Options(), {}).digest
-    read = Path.read_bytes
-
-    def edited(path: Path) -> bytes:
-        return read(path) + b"\n" if path.name == "dims.py" else read(path)
-
-    monkeypatch.setattr(Path, "read_bytes", edited)
-    source_digest.cache_clear()
-    try:
-        assert key_of(function(), 0, {}, Options(), {}).digest != before
-    finally:
-        source_digest.cache_clear()
+def test_an_edited_source_is_another_compiler(tmp_path: Path) -> None:
+    kernel = tmp_path / "codegen" / "llvm" / "gemm.py"
+    kernel.parent.mkdir(parents=True)
+    kernel.write_text("tile = 6, 16")
+    seen = {digest_of_sources(tmp_path)}
+    kernel.write_text("tile = 8, 32")
+    seen.add(digest_of_sources(tmp_path))
+    kernel.rename(kernel.with_name("conv.py"))
+    seen.add(digest_of_sources(tmp_path))
+    (tmp_path / "ir").mkdir()
+    (tmp_path / "ir" / "op.py").write_text("")
+    seen.add(digest_of_sources(tmp_path))
+    assert len(seen) == 4
+    # what decides no code: other packages, other files
+    (tmp_path / "layers").mkdir()
+    (tmp_path / "layers" / "dense.py").write_text("")
+    (tmp_path / "ir" / "README.md").write_text("")
+    assert digest_of_sources(tmp_path) in seen
+    assert ("sources", source_digest()) in key_of(function(), 0, {}, Options(), {}).parts
 
 
 def test_images_round_trip() -> None:
