@@ -21,8 +21,8 @@ def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
     y_true, y_pred = tensors_of_same_rank(y_true, y_pred)
     y_true = y_true - ops.mean(y_true, axis=axis, keepdims=True)
     y_pred = y_pred - ops.mean(y_pred, axis=axis, keepdims=True)
-    y_true = y_true / ops.std(y_true, axis=axis, keepdims=True)
-    y_pred = y_pred / ops.std(y_pred, axis=axis, keepdims=True)
+    y_true = ops.divide(y_true, ops.std(y_true, axis=axis, keepdims=True))
+    y_pred = ops.divide(y_pred, ops.std(y_pred, axis=axis, keepdims=True))
     return ops.mean(y_true * y_pred, axis=axis)
 
 

@@ -93,14 +93,14 @@ class R2Score(Metric):
         )
 
     def result(self) -> Any:
-        mean = self.sum.value / self.count.value
+        mean = ops.divide(self.sum.value, self.count.value)
         total = self.squared_sum.value - self.sum.value * mean
-        scores = 1 - self.total_mse.value / total
+        scores = 1 - ops.divide(self.total_mse.value, total)
         scores = ops.where(ops.isinf(scores), 0.0, scores)
         if self.class_aggregation == "uniform_average":
             scores = ops.mean(scores)
         elif self.class_aggregation == "variance_weighted_average":
-            scores = ops.sum(total * scores) / ops.sum(total)
+            scores = ops.divide(ops.sum(total * scores), ops.sum(total))
         return self._adjusted(scores) if self.num_regressors else scores
 
     def _adjusted(self, scores: Any) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kgraph import ops
-from kgraph.optimizers.variables import OptimizerVariables
+from kgraph.optimizers.variables import OptimizerVariables, current
 
 __all__ = ["WeightAveraging"]
 
@@ -25,7 +25,7 @@ class WeightAveraging(OptimizerVariables):
 
     def _update_averages(self) -> None:
         """Moves the averages towards the weights; overwrites the weights when that is due."""
-        iterations = getattr(self.iterations, "value", self.iterations)
+        iterations = current(self.iterations)
         due = None
         if self.ema_overwrite_frequency:
             due = ops.equal(ops.mod(iterations + 1, self.ema_overwrite_frequency), 0)

@@ -30,5 +30,5 @@ def clip_by_global_norm(gradients: Sequence[Any], bound: float) -> list[Any]:
     A norm that is not finite makes every gradient NaN: the step is visibly lost, not hidden.
     """
     norm = global_norm(gradients)
-    factor = bound * ops.minimum(1.0 / norm, 1.0 / bound) + (norm - norm)
+    factor = bound * ops.minimum(ops.divide(1.0, norm), 1.0 / bound) + ops.subtract(norm, norm)
     return [None if g is None else g * factor for g in gradients]

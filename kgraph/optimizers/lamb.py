@@ -84,7 +84,7 @@ class Lamb(Optimizer):
         weight_norm = ops.sqrt(ops.sum(ops.square(variable.value)))
         step_norm = ops.sqrt(ops.sum(ops.square(step)))
         both = ops.logical_and(weight_norm > 0, step_norm > 0)
-        ratio = ops.where(both, weight_norm / step_norm, 1.0)
+        ratio = ops.where(both, ops.divide(weight_norm, step_norm), 1.0)
         variable.assign(variable.value - ratio * self._rate(learning_rate, dtype) * step)
 
     def _started(self, beta: float, dtype: str) -> Any:

@@ -11,7 +11,8 @@ from kgraph.optimizers.accumulation import GradientAccumulation
 from kgraph.optimizers.arguments import check_arguments
 from kgraph.optimizers.averaging import WeightAveraging
 from kgraph.optimizers.schedules import LearningRateSchedule
-from kgraph.optimizers.weight_decay import DecayFilter
+from kgraph.optimizers.variables import current
+from kgraph.optimizers.weight_decay import DecayFilter, WeightDecay
 from kgraph.registry import keras_export
 from kgraph.utils.borrowed import borrowed_values
 from kgraph.utils.naming import auto_name
@@ -20,7 +21,7 @@ __all__ = ["Optimizer"]
 
 
 @keras_export(["keras.Optimizer", "keras.optimizers.Optimizer"])
-class Optimizer(GradientAccumulation, WeightAveraging):
+class Optimizer(GradientAccumulation, WeightAveraging, WeightDecay):
     """Changes weights along their gradients.
 
     Subclasses write `build(variables)`, which makes their state, `update_step(gradient,
@@ -283,7 +284,7 @@ class Optimizer(GradientAccumulation, WeightAveraging):
         self, grads: Sequence[Any], trainable_variables: Sequence[ops.Variable], learning_rate: Any
     ) -> None:
         """Updates all weights; for optimizers that first update state of their own."""
-        rate = getattr(learning_rate, "value", learning_rate)
+        rate = current(learning_rate)
         for gradient, variable in zip(grads, trainable_variables, strict=True):
             self.update_step(gradient, variable, rate)
 
@@ -298,12 +299,9 @@ class Optimizer(GradientAccumulation, WeightAveraging):
     def _local_step(self, dtype: str) -> Any:
         """The number of this update, from 1, as a scalar of `dtype`."""
 
-        def make() -> Any:
-            iterations = self.iterations
-            count = getattr(iterations, "value", iterations)
-            return ops.cast(count + 1, dtype)
-
-        return self._per_step(("step", dtype), make)
+        return self._per_step(
+            ("step", dtype), lambda: ops.cast(current(self.iterations) + 1, dtype)
+        )
 
     def _rate(self, learning_rate: Any, dtype: str) -> Any:
         """The learning rate as a scalar of `dtype`."""
@@ -317,37 +315,6 @@ class Optimizer(GradientAccumulation, WeightAveraging):
         if self.clipvalue and self.clipvalue > 0:
             return [clipping.clip_by_value(gradient, self.clipvalue) for gradient in grads]
         return grads
-
-    def exclude_from_weight_decay(
-        self,
-        var_list: Iterable[ops.Variable] | None = None,
-        var_names: Iterable[str] | None = None,
-    ) -> None:
-        """Leaves weights out of weight decay; to be called before the optimizer is built.
-
-        Args:
-            var_list: these weights.
-            var_names: the weights whose name matches one of these regular expressions.
-        """
-        if self.built:
-            raise ValueError(
-                f"exclude_from_weight_decay() must be called before {self.name} is built."
-            )
-        self._decay_filter = DecayFilter(var_list or (), var_names or ())
-
-    def _apply_weight_decay(self, variables: Sequence[ops.Variable]) -> None:
-        if self.weight_decay is None:
-            return
-        learning_rate = self.learning_rate
-        rate = getattr(learning_rate, "value", learning_rate)
-        for variable in variables:
-            if self._decay_filter.includes(variable):
-                share = self._decay_share(rate, variable.dtype)
-                variable.assign(variable.value - variable.value * share)
-
-    def _decay_share(self, rate: Any, dtype: str) -> Any:
-        decay = self.weight_decay
-        return self._per_step(("decay", dtype), lambda: ops.cast(rate, dtype) * decay)
 
     def stateless_apply(
         self,

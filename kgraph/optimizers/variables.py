@@ -6,7 +6,12 @@ from typing import Any
 
 from kgraph import initializers, ops
 
-__all__ = ["OptimizerVariables"]
+__all__ = ["OptimizerVariables", "current"]
+
+
+def current(x: Any) -> Any:
+    """Returns the present value of a Variable; anything else as it is."""
+    return x.value if isinstance(x, ops.Variable) else x
 
 
 class OptimizerVariables:
