@@ -188,7 +188,7 @@ def _attribute(node: ast.expr) -> object:
                 long_dtype(short),
                 sizes if isinstance(sizes, tuple) else (sizes,),
                 bytes.fromhex(data),
-            )  # type: ignore[arg-type]  # ints by the printer
+            )
         case ast.Call(func=ast.Name(id=short), args=[value]) if short not in ("min", "max"):
             return Literal.of(np.asarray(_nested(value)).astype(numpy_dtype(long_dtype(short))))
         case ast.Name(id="inf" | "nan" as name):
@@ -212,10 +212,9 @@ def _typed(text: str, n: int) -> Iterator[tuple[str, TensorType]]:
         name, _, type_ = part.partition(":")
         short, _, dims = type_.strip().rstrip("]").partition("[")
         try:
-            shape = tuple(
-                size_of_ast(d)
-                for d in ast.parse(f"({dims},)" if dims else "()", mode="eval").body.elts
-            )  # type: ignore[attr-defined]  # a tuple
+            sizes = ast.parse(f"[{dims}]", mode="eval").body
+            assert isinstance(sizes, ast.List)
+            shape = tuple(size_of_ast(d) for d in sizes.elts)
             yield name.strip(), TensorType(shape, long_dtype(short))
         except (SyntaxError, ValueError, KeyError) as e:
             raise ParseError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product as combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -274,13 +273,12 @@ def _correlate(
         return y
     if math.prod(out) < math.prod(taps):
         kernel = np.moveaxis(w, -3, 0).reshape(groups, -1, w.shape[-1])
-        for place in combinations(*map(range, out)):
-            window = x[
-                :, :, *_steps([p * s for p, s in zip(place, strides, strict=True)], taps, dilation)
-            ]
-            y[(slice(None), slice(None), *place)] = np.matmul(window.reshape(groups, n, -1), kernel)
+        for place in np.ndindex(*out):
+            start = [p * s for p, s in zip(place, strides, strict=True)]
+            window = x[:, :, *_steps(start, taps, dilation)]
+            y[:, :, *place] = np.matmul(window.reshape(groups, n, -1), kernel)
         return y
-    for tap in combinations(*map(range, taps)):
+    for tap in np.ndindex(*taps):
         part = x[:, :, *_steps([t * d for t, d in zip(tap, dilation, strict=True)], out, strides)]
         if features == 1:
             y += part * w[tap].reshape(groups, 1, *[1] * len(out), -1)
