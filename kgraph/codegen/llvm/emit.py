@@ -96,9 +96,15 @@ class Function(Control):
         self.parameters = tuple(
             Operand(kind, "%" + self.fresh(parameter)) for parameter, kind in parameters
         )
+        names = [parameter for parameter, _ in parameters]
+        self._named = dict(zip(names, self.parameters, strict=True))
         self._internal = internal
         self._noalias = noalias
         self._returned = False
+
+    def parameter(self, name: str) -> Operand:
+        """The parameter of that name."""
+        return self._named[name]
 
     def ret(self, value: Operand | None = None) -> None:
         """Returns from the function; must be the last instruction, outside all blocks."""

@@ -1,0 +1,156 @@
+"""The register tile that GEMM and convolution share: rows of A against vectors of B.
+
+A tile holds `rows x vectors` accumulators in registers. Each step of k loads `vectors` vectors of
+one row of B and, per tile row, one element of A, which is spread over the lanes: so A is read in
+place whatever its layout, as long as the displacements of the tile's rows are known, and only B
+must be contiguous. Nothing is reloaded, the loop is bound by the multiply-add units alone when
+there are enough accumulators to cover their latency (8 to 10 on all known CPUs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kgraph.codegen.llvm.emit import (
+    Function,
+    Index,
+    Operand,
+    constant,
+    is_floating,
+    item_bytes,
+    register_type,
+)
+from kgraph.codegen.llvm.target import Target
+
+
+def compute_dtype(dtype: str) -> str:
+    """The dtype in which products of this dtype are summed."""
+    if dtype in ("float64", "float32"):
+        return dtype
+    if is_floating(dtype):
+        return "float32"
+    return "int64" if dtype in ("int64", "uint64") else "int32"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Register tile: rows of A, vectors of B, lanes per vector."""
+
+    rows: int
+    vectors: int
+    lanes: int
+
+    @property
+    def columns(self) -> int:
+        """Columns of C in one tile, the width of a packed panel of B."""
+        return self.vectors * self.lanes
+
+
+def choose_shape(target: Target, dtype: str, m: int | None, n: int | None) -> Shape:
+    """The tile for a compute dtype and the sizes that are known.
+
+    32 registers take 8 rows x 2 vectors (12 rows alias in L1 when the row stride is a multiple of
+    4 KB), 16 registers 6 x 2. Few columns need few vectors, which leaves registers for rows; few
+    rows need more vectors to cover the latency.
+    """
+    lanes = target.lanes(item_bytes(dtype))
+    wide = target.vector_registers >= 32
+    needed = 8 if n is None else -(-n // lanes)
+    if m is not None and m <= 2:
+        vectors = min(8 // m, needed)
+        return Shape(m, vectors, lanes)
+    if m is not None and m <= 4:
+        return Shape(m, min(4 if wide else 3, needed), lanes)
+    if needed == 1:
+        rows = 12 if wide else 10
+    elif needed == 3:
+        rows = 8 if wide else 4
+        return Shape(rows if m is None else min(rows, m), 3, lanes)
+    else:
+        rows = 8 if wide else 6
+    if not target.fused:
+        rows = min(rows, 4)  # the product needs a register of its own
+    return Shape(rows if m is None else min(rows, m), min(2, needed), lanes)
+
+
+def multiply_add(f: Function, a: Operand, b: Operand, total: Operand) -> Operand:
+    """`total + a * b` of floats or integers."""
+    if a.type.is_float:
+        return f.fma(a, b, total)
+    return f.add(total, f.mul(a, b))
+
+
+@dataclass(frozen=True, eq=False)
+class Streams:
+    """What a tile reads: pointers at k = 0 and how they move with k, in elements.
+
+    `rows` are the displacements of the tile's rows in A; `masks` has one per vector of B, or None
+    for a whole one.
+    """
+
+    dtype: str
+    a: Operand
+    rows: Sequence[Index]
+    a_step: Index
+    b: Operand
+    b_step: Index
+    lanes: int
+    masks: Sequence[Operand | None]
+
+
+def accumulate(
+    f: Function, streams: Streams, k: Index, initial: Sequence[Operand], unroll: int = 4
+) -> tuple[Operand, ...]:
+    """Adds the products over `k` steps to the accumulators (row-major: rows, then vectors)."""
+    count = f.index(k)
+    whole = f.sub(count, f.srem(count, unroll))
+    totals = tuple(initial)
+    if whole.constant is not None and whole.constant <= unroll:
+        for step in range(int(whole.constant)):
+            totals = _step(f, streams, streams.a, streams.b, step, totals)
+    else:
+        with f.carried_loop(0, whole, totals, step=unroll, name="k") as loop:
+            a = f.offset(streams.a, f.mul(loop.index, streams.a_step), streams.dtype)
+            b = f.offset(streams.b, f.mul(loop.index, streams.b_step), streams.dtype)
+            values = loop.values
+            for step in range(unroll):
+                values = _step(f, streams, a, b, step, values)
+            loop.next(*values)
+        totals = loop.results
+    rest = f.sub(count, whole)
+    if rest.constant is not None:
+        a = f.offset(streams.a, f.mul(whole, streams.a_step), streams.dtype)
+        b = f.offset(streams.b, f.mul(whole, streams.b_step), streams.dtype)
+        for step in range(int(rest.constant)):
+            totals = _step(f, streams, a, b, step, totals)
+        return totals
+    with f.carried_loop(whole, count, totals, name="k") as tail:
+        a = f.offset(streams.a, f.mul(tail.index, streams.a_step), streams.dtype)
+        b = f.offset(streams.b, f.mul(tail.index, streams.b_step), streams.dtype)
+        tail.next(*_step(f, streams, a, b, 0, tail.values))
+    return tail.results
+
+
+def zeros(dtype: str, count: int, lanes: int) -> tuple[Operand, ...]:
+    """Fresh accumulators."""
+    return (constant(0, register_type(dtype, lanes)),) * count
+
+
+def _step(
+    f: Function, s: Streams, a: Operand, b: Operand, step: int, totals: Sequence[Operand]
+) -> tuple[Operand, ...]:
+    """One k: `step` beyond the pointers a and b."""
+    dtype, lanes = s.dtype, s.lanes
+    b_row = f.offset(b, f.mul(s.b_step, step), dtype)
+    columns = []
+    for v, mask in enumerate(s.masks):
+        columns.append(f.load_at(f.offset(b_row, v * lanes, dtype), dtype, lanes, mask, name="b"))
+    a_row = f.offset(a, f.mul(s.a_step, step), dtype)
+    result = []
+    for m, row in enumerate(s.rows):
+        element = f.load_at(f.offset(a_row, row, dtype), dtype, name="a")
+        spread = f.splat(element, lanes)
+        for v, column in enumerate(columns):
+            result.append(multiply_add(f, spread, column, totals[m * len(s.masks) + v]))
+    return tuple(result)
