@@ -8,6 +8,7 @@ from kgraph.runtime.digest import Key
 from kgraph.runtime.options import backend, default_options, notice, set_backend
 from kgraph.runtime.program import Program
 from kgraph.runtime.signature import ArgumentError, Signature
+from kgraph.runtime.state import assign_all
 from kgraph.runtime.threads import set_threads, thread_count, usable_cpus
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Signature",
     "aligned_empty",
     "arenas",
+    "assign_all",
     "backend",
     "cache_folder",
     "clear_memory_cache",
