@@ -47,6 +47,12 @@ class Entry:
     used: float
     parts: tuple[tuple[str, str], ...]
 
+    def __str__(self) -> str:
+        """One line: name, size, when it was used, key."""
+        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(self.used))
+        size = f"{self.nbytes / 1024:8.1f} KB"
+        return f"{self.name or '(no name)':40} {size}  {used}  {self.digest[:12]}"
+
 
 class DamagedError(ValueError):
     """A cache file that is not what it should be."""
@@ -105,12 +111,12 @@ class DiskCache:
         return removed
 
     def explain(self) -> list[str]:
-        """Why the last miss was one: what differs from the nearest entry. Empty without a miss."""
+        """Why the last miss was one, line by line: what differs from the nearest entry."""
         try:
             data = json.loads((self.folder / _MISS).read_text())
             parts, digest, name = tuple(map(tuple, data["parts"])), data["digest"], data["name"]
         except (OSError, ValueError, KeyError, TypeError):
-            return []
+            return ["no miss is on record"]
         others = [e for e in self.entries() if e.digest != digest and len(e.parts) == len(parts)]
         title = f"the last miss: {name or 'a program'}, at {time.ctime(data['time'])}"
         if not others:

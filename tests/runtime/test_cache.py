@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 import threading
 import time
@@ -43,6 +44,7 @@ def test_what_is_put_comes_back(cache: DiskCache, notices: list[str]) -> None:
     assert cache.get(key(graph="h")) is None
     (entry,) = cache.entries()
     assert (entry.name, entry.digest, entry.parts) == ("mlp", key().digest, key().parts)
+    assert re.fullmatch(r"mlp +0\.\d KB  \d{4}-\d\d-\d\d \d\d:\d\d  \w{12}", str(entry))
     assert not notices
 
 
@@ -177,7 +179,7 @@ def test_many_writers_and_readers(cache: DiskCache, notices: list[str]) -> None:
 
 
 def test_explain(cache: DiskCache) -> None:
-    assert cache.explain() == []
+    assert cache.explain() == ["no miss is on record"]
     cache.get(key())
     assert "no entry of its kind" in cache.explain()[1]
     cache.put(key(), [b"x"], "near")
@@ -190,7 +192,7 @@ def test_explain(cache: DiskCache) -> None:
     cache.get(key(sources="edited"))
     assert cache.explain()[2:] == ["sources: kgraph's own sources changed"]
     assert cache.clear() == 2
-    assert cache.explain() == []
+    assert cache.explain() == ["no miss is on record"]
     assert json.dumps(cache.entries()) == "[]"
 
 
