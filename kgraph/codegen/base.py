@@ -119,4 +119,4 @@ class Backend(Protocol):
         """
 
     def fingerprint(self, options: Options) -> Mapping[str, str]:
-        """What the result depends on besides the arguments: versions, the CPU; no compiler import."""
+        """What the result depends on besides the arguments: versions, the CPU. Cheap to ask."""

@@ -234,7 +234,8 @@ def pool_code() -> bytes:
     """The object of the thread pool, from the cache or compiled now."""
     from importlib.metadata import version
 
-    from kgraph.codegen.llvm.pool import compile_pool, pool_text
+    from kgraph.codegen.llvm.pool import compile_pool
+    from kgraph.codegen.llvm.pool_text import pool_text
 
     key, name = pool_key(pool_text(), version("llvmlite")), "thread pool"
     cache = disk_cache()

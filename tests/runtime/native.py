@@ -6,7 +6,7 @@ import functools
 
 from kgraph.codegen import NativeImage
 from kgraph.codegen.llvm.assemble import compile_object
-from kgraph.codegen.llvm.pool import pool_target
+from kgraph.codegen.llvm.pool_text import pool_target
 from kgraph.ir import TensorType, symbol
 
 BATCH = symbol("batch")

@@ -11,7 +11,7 @@ import pytest
 from kgraph.codegen.llvm.assemble import compile_object
 from kgraph.codegen.llvm.elf import LoadedObject, ObjectError, load_elf
 from kgraph.codegen.llvm.load import load, load_by_llvm, resolve
-from kgraph.codegen.llvm.pool import pool_target
+from kgraph.codegen.llvm.pool_text import pool_target
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or platform.machine() != "x86_64", reason="x86-64 ELF"

@@ -13,6 +13,7 @@ import pytest
 from kgraph.codegen.llvm import pool as pools
 from kgraph.codegen.llvm.assemble import compile_object
 from kgraph.codegen.llvm.load import NativeCode, load
+from kgraph.codegen.llvm.pool_text import pool_target
 
 pytestmark = pytest.mark.skipif(not pools.is_supported(), reason="no futex")
 
@@ -64,7 +65,7 @@ def pool_code() -> bytes:
 
 @pytest.fixture(scope="module")
 def tiles() -> NativeCode:
-    return load(compile_object(TEXT, pools.pool_target()), ("tile", "nest", "repeat"))
+    return load(compile_object(TEXT, pool_target()), ("tile", "nest", "repeat"))
 
 
 class Call:
