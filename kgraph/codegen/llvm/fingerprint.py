@@ -1,4 +1,4 @@
-"""What the llvm backend's code depends on besides the graph, found without importing the compiler."""
+"""What the llvm code depends on besides the graph, found without importing the compiler."""
 
 from __future__ import annotations
 
