@@ -30,6 +30,7 @@ from kgraph.codegen.llvm.emit import (
     constant,
     item_bytes,
 )
+from kgraph.codegen.llvm.gemm_dot import dots, emit_dots
 from kgraph.codegen.llvm.gemm_pack import Source, pack
 from kgraph.codegen.llvm.gemm_spec import (
     Epilogue,
@@ -38,11 +39,13 @@ from kgraph.codegen.llvm.gemm_spec import (
     depth,
     direct_a,
     direct_b,
+    few_rows_shape,
     one_chunk,
     splittable,
+    whole_panels,
 )
 from kgraph.codegen.llvm.gemm_store import Store
-from kgraph.codegen.llvm.gemm_tile import Streams, accumulate, compute_dtype, zeros
+from kgraph.codegen.llvm.gemm_tile import Shape, Streams, accumulate, compute_dtype, zeros
 
 __all__ = ["Epilogue", "GemmSpec", "emit_gemm", "emit_pack_b"]
 
@@ -52,8 +55,27 @@ def emit_gemm(module: Module, name: str, spec: GemmSpec) -> str:
 
     The arrays need no alignment but that of their elements. C must not overlap A or B.
     """
+    target = module.target
+    shape = spec.shape(target)
+    if dots(spec):
+        emit_dots(module, name, spec)
+        return name
+    few = few_rows_shape(spec, target)
+    if few is not None:
+        with module.function(name + ".few", spec.parameters(), internal=True) as f:
+            _Gemm(module, f, spec, few, in_place=True).emit()
     with module.function(name, spec.parameters()) as f:
-        _Gemm(module, f, spec).emit()
+        body = _Gemm(module, f, spec, shape, in_place=direct_b(spec, shape))
+        if few is None:
+            body.emit()
+        else:
+            choice = f.choose(f.compare("LE", body.m, few.rows))
+            with choice.then():
+                f.call(name + ".few", f.parameters)
+                choice.give()
+            with choice.otherwise():
+                body.emit()
+                choice.give()
     return name
 
 
@@ -82,16 +104,16 @@ def emit_pack_b(module: Module, name: str, spec: GemmSpec) -> str:
 
 
 class _Gemm:
-    """One function being emitted."""
+    """One function being emitted, with a register tile; `in_place`: B is not packed."""
 
-    def __init__(self, module: Module, f: Function, spec: GemmSpec) -> None:
-        self.module, self.f, self.spec = module, f, spec
+    def __init__(
+        self, module: Module, f: Function, spec: GemmSpec, shape: Shape, in_place: bool
+    ) -> None:
+        self.module, self.f, self.spec, self.shape = module, f, spec, shape
         self.target = module.target
-        self.shape = spec.shape(self.target)
         self.compute = compute_dtype(spec.dtype)
-        self.result = spec.result or spec.dtype
         self.direct_a = direct_a(spec, self.target)
-        self.direct_b = direct_b(spec, self.shape)
+        self.direct_b = in_place
         self.m, self.n, self.k = (
             self._size(name, value) for name, value in (("m", spec.m), ("n", spec.n), ("k", spec.k))
         )
@@ -108,20 +130,21 @@ class _Gemm:
     def emit(self) -> None:
         """The nest of chunks, blocks, panels and tiles."""
         f, spec, shape = self.f, self.spec, self.shape
+        unit = spec.shape(self.target)
         lo, hi = f.parameter("lo"), f.parameter("hi")
         rows: tuple[Index, Index] = (0, self.m)
         columns: tuple[Index, Index] = (0, self.n)
         if spec.split == "rows":
-            rows = (f.mul(lo, shape.rows), f.smin(f.mul(hi, shape.rows), self.m))
+            rows = (f.mul(lo, unit.rows), f.smin(f.mul(hi, unit.rows), self.m))
         else:
-            columns = (f.mul(lo, shape.columns), f.smin(f.mul(hi, shape.columns), self.n))
+            columns = (f.mul(lo, unit.columns), f.smin(f.mul(hi, unit.columns), self.n))
         aligned = f.and_(f.add(f.cast("ptrtoint", f.parameter("scratch"), I64), 63), -64)
         scratch = f.cast("inttoptr", aligned, PTR)
-        deep = depth(spec, self.target, shape)
-        block = block_rows(spec, self.target, shape)
+        deep = depth(spec, self.target, unit)
+        block = block_rows(spec, self.target, unit)
         # Sums that C cannot hold between chunks are made in one, however long.
         chunk: Index = deep if splittable(spec) else f.smax(self.k, 1)
-        a_bytes = f.mul(chunk, (block + shape.rows) * item_bytes(self.compute))
+        a_bytes = f.mul(chunk, (block + unit.rows) * item_bytes(self.compute))
         packed_b = f.offset_bytes(scratch, f.and_(f.add(a_bytes, 63), -64))
         tiles = _Tiles(self)
         limit = f.index(self.k).constant
@@ -143,7 +166,7 @@ class _Gemm:
                     b, b_step = self._panel(
                         packed_b, column, columns[0], start, k, f.compare("EQ", row, rows[0])
                     )
-                    left = f.smin(f.sub(self.n, column), shape.columns)
+                    left = f.smin(f.sub(columns[1], column), shape.columns)
                     tiles.run(scratch, b, b_step, (row, row_end), (column, left), (start, k),
                               (first, last))  # fmt: skip
 
@@ -205,9 +228,10 @@ class _Tiles:
         spec, height = gemm.spec, gemm.shape.rows
         (row, row_end), (start, k) = rows, inner
         heights = [height]
-        if spec.m is None or spec.m % height or spec.split == "rows":
-            known = spec.m % height if spec.m is not None else None
-            heights += _remainders(height, known)
+        if spec.m is None:
+            heights += _powers_below(height)
+        elif spec.m % height:
+            heights.append(spec.m % height)
 
         def call(first: Operand, count: int) -> None:
             if gemm.direct_a:
@@ -243,16 +267,10 @@ class _Tiles:
         return name
 
 
-def _remainders(height: int, known: int | None) -> list[int]:
-    """Tile heights that make up any rest of rows, each used at most once; or the known rest."""
-    if known:
-        return [known] if known <= height else []
-    result = []
-    size = 1
-    while size < height:
-        result.append(size)
-        size *= 2
-    return result[::-1]
+def _powers_below(height: int) -> list[int]:
+    """Tile heights that make up any rest of rows, each used at most once."""
+    powers = [1 << bit for bit in range(height.bit_length())]
+    return [power for power in reversed(powers) if power < height]
 
 
 def _passed(f: Function, spec: GemmSpec) -> list[Operand]:
@@ -295,9 +313,9 @@ def _emit_tile(gemm: _Gemm, name: str, rows: int) -> None:
             start = zeros(compute, rows * shape.vectors, lanes)
             return accumulate(f, streams, k, start, unroll)
 
-        store = Store(f, spec, shape, rows, one_chunk(spec, gemm.target))
-        whole = spec.n is not None and spec.n % shape.columns == 0
-        if not gemm.direct_b or whole:
+        whole = whole_panels(spec, gemm.target, shape)
+        store = Store(f, spec, shape, rows, one_chunk(spec, gemm.target), whole)
+        if whole or not gemm.direct_b:
             store.write(sums(None))
             return
         # B in place: the last panel must not be read beyond its end.

@@ -111,9 +111,9 @@ def _pack_turned(
     f: Function, source: Source, to: Operand, first: Index, width: int, k0: Index, k: Index
 ) -> None:
     """Square blocks, loaded along k and turned over."""
-    side = 1
-    limit = f.target.lanes(4)
-    while side < width and side < limit:
+    # Larger blocks than 8 x 8 need more shuffles per element.
+    side, limit = 1, min(8, f.target.lanes(4))
+    while side < min(width, limit):
         side *= 2
     count = f.index(k)
     whole = f.sub(count, f.srem(count, side))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from kgraph.codegen.llvm.emit import I64, PTR, Function, Operand, Type, item_bytes
@@ -145,3 +145,23 @@ def one_chunk(spec: GemmSpec, target: Target) -> bool:
     if spec.k is None:
         return False
     return not splittable(spec) or spec.k <= depth(spec, target, spec.shape(target))
+
+
+def whole_panels(spec: GemmSpec, target: Target, shape: Shape) -> bool:
+    """Whether every panel of this width is full, in every range of units."""
+    if spec.n is None or spec.n % shape.columns:
+        return False
+    return spec.split == "rows" or spec.shape(target).columns % shape.columns == 0
+
+
+def few_rows_shape(spec: GemmSpec, target: Target) -> Shape | None:
+    """For an unknown m: the tile of a second version that reads B in place, if that can be.
+
+    Packing B costs as much as a product with a few rows; a batch of one must not pay it.
+    """
+    shape = spec.shape(target)
+    if spec.m is not None or direct_b(spec, shape) or spec.n == shape.columns:
+        return None
+    if not direct_b(replace(spec, m=1), shape):
+        return None
+    return choose_shape(target, compute_dtype(spec.dtype), 4, spec.n)

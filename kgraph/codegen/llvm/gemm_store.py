@@ -24,6 +24,7 @@ class Store:
     shape: Shape
     rows: int
     one_chunk: bool
+    whole: bool  # no panel is partial
 
     def write(self, sums: Sequence[Operand]) -> None:
         """Stores the accumulators (row-major: rows, then vectors)."""
@@ -36,7 +37,7 @@ class Store:
         if not self.one_chunk:
             only = f.and_(f.parameter("first"), f.parameter("last"))
             whole = f.and_(whole, only)
-        elif spec.n is not None and spec.n % self.shape.columns == 0:
+        elif self.whole:
             self._straight(sums)
             return
         choice = f.choose(whole)
@@ -70,8 +71,7 @@ class Store:
                 value = f.load_at(f.offset(line, start, compute), compute, shape.lanes)
                 self._vector(row, f.add(f.parameter("column"), start), value, mask)
 
-            known = self.spec.n is not None and self.spec.n % shape.columns == 0
-            f.strips(shape.columns if known else f.parameter("left"), shape.lanes, body, "n")
+            f.strips(shape.columns if self.whole else f.parameter("left"), shape.lanes, body, "n")
 
     def _vector(self, row: Operand, column: Operand, value: Operand, mask: Operand | None) -> None:
         """One vector on its way from the stack to C."""
