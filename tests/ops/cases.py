@@ -1,0 +1,23 @@
+"""The one table of op cases. `CASES` is all of it; `params(...)` marks the slow ones for pytest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.ops.row import Case, Row
+from tests.ops.rows import contract, control, indexed, shape
+
+ROWS: list[Row] = [*shape.ROWS, *indexed.ROWS, *contract.ROWS, *control.ROWS]
+CASES: list[Case] = [case for r in ROWS for case in r.cases()]
+
+
+def params(wanted: Callable[[Case], bool] = lambda case: True) -> list[Any]:
+    """The cases that are `wanted`, as parameters of a test."""
+    return [
+        pytest.param(case, id=str(case), marks=[pytest.mark.slow] if case.slow else [])
+        for case in CASES
+        if wanted(case)
+    ]
