@@ -24,15 +24,21 @@ def gradients(b: Builder, loss: Value, wrt: Sequence[Value]) -> list[Value]:
     where an op on the way has no gradient.
     """
     if loss.type.rank or not is_float(loss.dtype):
-        raise NotDifferentiableError(f"a gradient is that of a scalar of a float dtype; got {loss.type}")
+        raise NotDifferentiableError(
+            f"a gradient is that of a scalar of a float dtype; got {loss.type}"
+        )
     for v in wrt:
         if not is_float(v.dtype):
-            raise NotDifferentiableError(f"a gradient is with respect to values of a float dtype; got {v.type}")
+            raise NotDifferentiableError(
+                f"a gradient is with respect to values of a float dtype; got {v.type}"
+            )
     found = backward(b, tuple(b.ops), {loss: b.splat(1, loss.type)}, wrt)
     return [b.splat(0, v.type) if g is None else g for v, g in zip(wrt, found, strict=True)]
 
 
-def backward(b: Builder, ops: Sequence[Op], seeds: dict[Value, Value], wrt: Sequence[Value]) -> list[Value | None]:
+def backward(
+    b: Builder, ops: Sequence[Op], seeds: dict[Value, Value], wrt: Sequence[Value]
+) -> list[Value | None]:
     """Appends the gradients with respect to `wrt`, given those of the values in `seeds`; None for zero."""
     active = _dependent(ops, wrt)
     grads = dict(seeds)
@@ -74,7 +80,12 @@ def _adjoint(fn: Function, wanted: Sequence[int], given: Sequence[int]) -> Funct
     results = b.inline(fn, params)
     seeds = _summed(b, [(results[i], g) for i, g in zip(given, cotangents, strict=True)])
     found = backward(b, tuple(b.ops), seeds, [params[i] for i in wanted])
-    return b.function(*[b.splat(0, params[i].type) if g is None else g for i, g in zip(wanted, found, strict=True)])
+    return b.function(
+        *[
+            b.splat(0, params[i].type) if g is None else g
+            for i, g in zip(wanted, found, strict=True)
+        ]
+    )
 
 
 def _summed(b: Builder, pairs: Iterable[tuple[Value, Value]]) -> dict[Value, Value]:
@@ -102,7 +113,10 @@ def _if_vjp(op: Op, b: Builder, grads: Sequence[Value | None], active: set[Value
     given = [i for i, g in enumerate(grads) if g is not None]
     wanted = [i for i, v in enumerate(op.captures) if v in active]
     captures = (*op.captures, *[g for g in grads if g is not None])
-    found = _results(If(op.pred, captures, _adjoint(op.then, wanted, given), _adjoint(op.orelse, wanted, given)), b)
+    found = _results(
+        If(op.pred, captures, _adjoint(op.then, wanted, given), _adjoint(op.orelse, wanted, given)),
+        b,
+    )
     return (None, *_spread(len(op.captures), wanted, found))
 
 
@@ -111,7 +125,9 @@ def _case_vjp(op: Op, b: Builder, grads: Sequence[Value | None], active: set[Val
     given = [i for i, g in enumerate(grads) if g is not None]
     wanted = [i for i, v in enumerate(op.captures) if v in active]
     captures = (*op.captures, *[g for g in grads if g is not None])
-    found = _results(Case(op.index, captures, tuple(_adjoint(f, wanted, given) for f in op.branches)), b)
+    found = _results(
+        Case(op.index, captures, tuple(_adjoint(f, wanted, given) for f in op.branches)), b
+    )
     return (None, *_spread(len(op.captures), wanted, found))
 
 
@@ -141,20 +157,29 @@ def _scan_vjp(op: Op, b: Builder, grads: Sequence[Value | None], active: set[Val
     inner = Builder()
     dc = [inner.param(f"d_carry{i}", op.init[i].type) for i in carries]
     dw = [inner.param(f"d_capture{i}", op.captures[i].type) for i in wanted_captures]
-    held = [inner.param(label, p.type) for label, p in zip(body.param_names, body.params, strict=True)][: n + m]
+    held = [
+        inner.param(label, p.type) for label, p in zip(body.param_names, body.params, strict=True)
+    ][: n + m]
     dys = [inner.param(f"d_y{i}", body.results[i].type) for i in given]
-    captures = [inner.param(label, p.type) for label, p in list(zip(body.param_names, body.params, strict=True))[n + m :]]
+    captures = [
+        inner.param(label, p.type)
+        for label, p in list(zip(body.param_names, body.params, strict=True))[n + m :]
+    ]
     args = [*held, *captures]
     results = inner.inline(body, args)
     seeds = _summed(inner, zip([results[i] for i in [*carries, *given]], [*dc, *dys], strict=True))
     wrt = [*carries, *[n + i for i in wanted_xs], *[n + m + i for i in wanted_captures]]
     found = backward(inner, tuple(inner.ops), seeds, [args[i] for i in wrt])
-    full = [inner.splat(0, args[i].type) if g is None else g for i, g in zip(wrt, found, strict=True)]
+    full = [
+        inner.splat(0, args[i].type) if g is None else g for i, g in zip(wrt, found, strict=True)
+    ]
     k, j = len(carries), len(carries) + len(wanted_xs)
     sums = [inner.add(total, g) for total, g in zip(dw, full[j:], strict=True)]
     step = inner.function(*full[:k], *sums, *full[k:j])
 
-    start = [_or_zero(b, grads[i], op.results[i]) for i in carries] + [b.splat(0, op.captures[i].type) for i in wanted_captures]
+    start = [_or_zero(b, grads[i], op.results[i]) for i in carries] + [
+        b.splat(0, op.captures[i].type) for i in wanted_captures
+    ]
     rows = (*saved, *op.xs, *[g for g in (grads[i] for i in given) if g is not None])
     back = _results(Scan(tuple(start), rows, op.captures, op.length, not op.reverse, step), b)
     return (
@@ -172,13 +197,18 @@ def _saved_carries(op: Scan, b: Builder) -> tuple[Value, ...]:
     """The carries that each step of the scan begins with, stacked along a new dim 0."""
     n = len(op.init)
     inner = Builder()
-    params = [inner.param(label, p.type) for label, p in zip(op.body.param_names, op.body.params, strict=True)]
+    params = [
+        inner.param(label, p.type)
+        for label, p in zip(op.body.param_names, op.body.params, strict=True)
+    ]
     results = inner.inline(op.body, params)
     saving = inner.function(*results, *params[:n])
     return _results(op.with_fields(body=saving), b)[len(op.results) :]
 
 
-_REGION_RULES: dict[type[Op], Callable[[Op, Builder, Sequence[Value | None], set[Value]], Gradients]] = {
+_REGION_RULES: dict[
+    type[Op], Callable[[Op, Builder, Sequence[Value | None], set[Value]], Gradients]
+] = {
     If: _if_vjp,
     Case: _case_vjp,
     While: _while_vjp,

@@ -69,7 +69,9 @@ def run_passes(
     skipped = frozenset(disabled)
     unknown = skipped - PASSES.keys()
     if unknown:
-        raise KGraphError(f"there is no pass called {', '.join(sorted(unknown))}; expected some of {', '.join(sorted(PASSES))}")
+        raise KGraphError(
+            f"there is no pass called {', '.join(sorted(unknown))}; expected some of {', '.join(sorted(PASSES))}"
+        )
     for step in passes:
         if step.name in skipped:
             continue
@@ -91,7 +93,9 @@ def _check(name: str, before: Function, after: Function) -> None:
         if not same or [v.type for v in before.results] != [v.type for v in after.results]:
             raise KGraphError(f"the signature changed from {before!r} to {after!r}")
     except KGraphError as e:
-        raise PassError(f"the pass {name} broke the graph: {e}\nbefore:\n{to_text(before)}\nafter:\n{to_text(after)}") from e
+        raise PassError(
+            f"the pass {name} broke the graph: {e}\nbefore:\n{to_text(before)}\nafter:\n{to_text(after)}"
+        ) from e
 
 
 def in_regions(fn: Function, change: Callable[[Function], Function]) -> Function:

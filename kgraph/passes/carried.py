@@ -16,7 +16,12 @@ def carrier(type_: TensorType, batch: str) -> int | None:
     if not found:
         return None
     size = type_.shape[found[0]]
-    alone = len(found) == 1 and isinstance(size, Dim) and len(size.terms) == 1 and size.terms[0][0] == ((batch, 1),)
+    alone = (
+        len(found) == 1
+        and isinstance(size, Dim)
+        and len(size.terms) == 1
+        and size.terms[0][0] == ((batch, 1),)
+    )
     return found[0] if alone else AMBIGUOUS
 
 
@@ -38,7 +43,12 @@ def locality(op: Op, batch: str) -> tuple[Locality, ...] | None:
     found = _scan_locality(op, carried, batch) if isinstance(op, Scan) else op.locality(carried)
     if found is None and not op.operands and isinstance(op, Iota):
         found = (Rows(made[0]),) if made[0] is not None else None
-    if found is None and isinstance(op, BroadcastInDim) and carried == (None,) and made[0] is not None:
+    if (
+        found is None
+        and isinstance(op, BroadcastInDim)
+        and carried == (None,)
+        and made[0] is not None
+    ):
         found = (Rows(made[0]),)
     if found is None:
         return None
@@ -48,13 +58,19 @@ def locality(op: Op, batch: str) -> tuple[Locality, ...] | None:
     return found
 
 
-def _scan_locality(op: Scan, carried: tuple[int | None, ...], batch: str) -> tuple[Locality, ...] | None:
+def _scan_locality(
+    op: Scan, carried: tuple[int | None, ...], batch: str
+) -> tuple[Locality, ...] | None:
     """Local if each op of the body is. A carry that starts at zero and only collects sums over the batch is a sum."""
     n = len(op.init)
     if isinstance(op.length, Dim) or any(d == 0 for d in carried[n : n + len(op.xs)]):
         return None
     body = op.body
-    sums = {p for p, v in zip(body.params, op.init, strict=False) if is_zero(v) and carrier(p.type, batch) is None}
+    sums = {
+        p
+        for p, v in zip(body.params, op.init, strict=False)
+        if is_zero(v) and carrier(p.type, batch) is None
+    }
     for inner in body.ops:
         if isinstance(inner, DimSize | Iota):
             return None  # a size or an index of the whole batch
@@ -65,11 +81,15 @@ def _scan_locality(op: Scan, carried: tuple[int | None, ...], batch: str) -> tup
             sums.add(inner.results[0])
             continue
         how = locality(inner, batch)
-        if how is None and any(carrier(v.type, batch) is not None for v in inner.operands + inner.results):
+        if how is None and any(
+            carrier(v.type, batch) is not None for v in inner.operands + inner.results
+        ):
             return None
         if any(isinstance(h, Combine) and h.kind != "sum" for h in how or ()):
             return None
-        sums.update(r for r, h in zip(inner.results, how or (), strict=False) if isinstance(h, Combine))
+        sums.update(
+            r for r, h in zip(inner.results, how or (), strict=False) if isinstance(h, Combine)
+        )
     if any((r in sums) != (p in sums) for p, r in zip(body.params[:n], body.results, strict=False)):
         return None
     if sums & set(body.results[n:]):
@@ -100,6 +120,8 @@ def is_heavy(op: Op, how: tuple[Locality, ...], batch: str, expected: int) -> bo
     """Would the partial sums be more bytes than the rows that they sum? Then the rows are stored and contracted once."""
     if isinstance(op, Scan):
         return False
-    sums = sum(bytes_per_sample(v) for v, h in zip(op.results, how, strict=True) if isinstance(h, Combine))
+    sums = sum(
+        bytes_per_sample(v) for v, h in zip(op.results, how, strict=True) if isinstance(h, Combine)
+    )
     rows = sum(bytes_per_sample(v) for v in set(op.operands) if carrier(v.type, batch) is not None)
     return sums * CHUNKS > expected * rows

@@ -41,12 +41,18 @@ class Fold(Pass):
         return Function(fn.params, tuple(b.ops), tuple(env[v] for v in fn.results), fn.name)
 
     def _foldable(self, op: Op) -> bool:
-        if not op.operands or op.region_fields or not all(isinstance(v.op, Constant) for v in op.operands):
+        if (
+            not op.operands
+            or op.region_fields
+            or not all(isinstance(v.op, Constant) for v in op.operands)
+        ):
             return False
         sizes = [v.type.nbytes for v in op.results]
         if any(isinstance(d, Dim) for d in sizes) or _has_symbols(op):
             return False
-        grows = Fact.MOVES in op.facts and product(op.result.shape) > max((product(v.shape) for v in op.operands), default=0)
+        grows = Fact.MOVES in op.facts and product(op.result.shape) > max(
+            (product(v.shape) for v in op.operands), default=0
+        )
         return not grows and all(isinstance(n, int) and n <= self.limit for n in sizes)
 
 

@@ -63,7 +63,9 @@ class _Groups:
     def __init__(self, fn: Function, largest: int) -> None:
         self.all: list[_Group] = []
         self._largest = largest
-        self._readers: dict[Value, list[tuple[_Group, bool]]] = {}  # who reads, and at the index that it writes?
+        self._readers: dict[
+            Value, list[tuple[_Group, bool]]
+        ] = {}  # who reads, and at the index that it writes?
         self._returned = set(fn.results)
         for place in range(len(fn.ops) - 1, -1, -1):
             self._place(fn.ops[place], place)
@@ -71,14 +73,26 @@ class _Groups:
     def _place(self, op: Op, place: int) -> None:
         readers = [r for v in op.results for r in self._readers.get(v, ())]
         if isinstance(op, _COPIED):
-            takers = {g: None for g, same_index in readers if same_index and g.kind != "alone" and not (g.kind == "contract" and isinstance(op, Iota))}
+            takers = {
+                g: None
+                for g, same_index in readers
+                if same_index
+                and g.kind != "alone"
+                and not (g.kind == "contract" and isinstance(op, Iota))
+            }
             for g in takers:
                 self._add(g, op)
-            if any(g not in takers or not same_index for g, same_index in readers) or not self._returned.isdisjoint(op.results):
+            if any(
+                g not in takers or not same_index for g, same_index in readers
+            ) or not self._returned.isdisjoint(op.results):
                 self._alone(op, place)
             return
         group = min((g for g, _ in readers), key=lambda g: g.root, default=None)
-        if group is not None and all(same for g, same in readers if g is group) and self._accepts(group, op):
+        if (
+            group is not None
+            and all(same for g, same in readers if g is group)
+            and self._accepts(group, op)
+        ):
             if isinstance(op, _HEROES):
                 group.kind = "contract"
             self._add(group, op)
@@ -86,7 +100,11 @@ class _Groups:
             self._alone(op, place)
 
     def _accepts(self, group: _Group, op: Op) -> bool:
-        if group.kind == "alone" or len(group.ops) >= self._largest or any(v.shape != group.space for v in op.results):
+        if (
+            group.kind == "alone"
+            or len(group.ops) >= self._largest
+            or any(v.shape != group.space for v in op.results)
+        ):
             return False
         if isinstance(op, _HEROES):
             return group.kind == "loop" and all(_is_epilogue(member) for member in group.ops)
@@ -98,7 +116,9 @@ class _Groups:
         if isinstance(op, Reduce):
             group = _Group(place, op.x.shape, "reduce")
         elif Fact.ELEMENTWISE in op.facts or isinstance(op, _EDGE):
-            group = _Group(place, op.result.shape if len(op.results) == 1 else op.results[0].shape, "loop")
+            group = _Group(
+                place, op.result.shape if len(op.results) == 1 else op.results[0].shape, "loop"
+            )
         else:
             group = _Group(place, (), "alone")
         self.all.append(group)
@@ -107,7 +127,9 @@ class _Groups:
     def _add(self, group: _Group, op: Op) -> None:
         group.ops.append(op)
         for v in op.operands:
-            same_index = (Fact.ELEMENTWISE in op.facts or isinstance(op, Reduce)) and v.shape == group.space
+            same_index = (
+                Fact.ELEMENTWISE in op.facts or isinstance(op, Reduce)
+            ) and v.shape == group.space
             self._readers.setdefault(v, []).append((group, same_index))
 
 
@@ -118,7 +140,12 @@ def _is_epilogue(op: Op) -> bool:
 def _emit(fn: Function, groups: _Groups) -> Function:
     at = {g.root: g for g in groups.all}
     env: dict[Value, Value] = {p: p for p in fn.params}
-    inside = {op: g for g in groups.all for op in g.ops if not isinstance(op, _COPIED) or g.root == _place_of(g, op)}
+    inside = {
+        op: g
+        for g in groups.all
+        for op in g.ops
+        if not isinstance(op, _COPIED) or g.root == _place_of(g, op)
+    }
     wanted = set(fn.results)
     for g in groups.all:
         members = set(g.ops)
@@ -133,7 +160,12 @@ def _emit(fn: Function, groups: _Groups) -> Function:
             new = op.with_operands(tuple([env[v] for v in op.operands]))
             env.update(zip(op.results, new.results, strict=True))
         else:
-            outs = tuple(v for member in reversed(g.ops) for v in member.results if v in wanted and (not isinstance(member, _COPIED) or member is op))
+            outs = tuple(
+                v
+                for member in reversed(g.ops)
+                for v in member.results
+                if v in wanted and (not isinstance(member, _COPIED) or member is op)
+            )
             new = _fusion(g, outs, env)
             env.update(zip(outs, new.results, strict=True))
         ops.append(new)
@@ -156,5 +188,13 @@ def _fusion(group: _Group, outs: tuple[Value, ...], env: dict[Value, Value]) -> 
                 inner[v] = body.param(f"x{len(inputs)}", v.type)
                 inputs.append(env[v])
         with body.at(op.location):
-            inner.update(zip(op.results, body.append(op.with_operands(tuple([inner[v] for v in op.operands]))), strict=True))
-    return Fusion(tuple(inputs), body.function(*[inner[v] for v in outs])).located(group.ops[0].location)
+            inner.update(
+                zip(
+                    op.results,
+                    body.append(op.with_operands(tuple([inner[v] for v in op.operands]))),
+                    strict=True,
+                )
+            )
+    return Fusion(tuple(inputs), body.function(*[inner[v] for v in outs])).located(
+        group.ops[0].location
+    )

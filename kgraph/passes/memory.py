@@ -127,7 +127,9 @@ def _read_in_step(op: Fusion, operand: int) -> bool:
     if any(v.shape != p.shape for v in op.body.results):
         return False
     for inner in op.body.ops:
-        if Fact.ELEMENTWISE not in inner.facts and (p in inner.operands or any(v.shape == p.shape for v in inner.operands)):
+        if Fact.ELEMENTWISE not in inner.facts and (
+            p in inner.operands or any(v.shape == p.shape for v in inner.operands)
+        ):
             return False
     return True
 
@@ -143,7 +145,12 @@ def _last_reads(fn: Function) -> dict[Value, int]:
     return last
 
 
-def _direct_results(fn: Function, donated: Mapping[int, int], last: dict[Value, int], may: Callable[[Op, int, int], bool]) -> dict[Value, int]:
+def _direct_results(
+    fn: Function,
+    donated: Mapping[int, int],
+    last: dict[Value, int],
+    may: Callable[[Op, int, int], bool],
+) -> dict[Value, int]:
     """The values that are written straight to a result's buffer, with the result's index.
 
     A donated parameter's buffer may be written by an op after its last reader, or by the last reader in step.
@@ -182,7 +189,14 @@ def _buffer_for(
     for j, x in enumerate(op.operands):
         buffer = state.buffer[x]
         taken = any(state.buffer.get(r) is buffer for r in op.results[:k])
-        if isinstance(buffer.place, _Slot) and buffer.last <= at and not buffer.fixed and not taken and may(op, j, k) and not _shared(state, op, j):
+        if (
+            isinstance(buffer.place, _Slot)
+            and buffer.last <= at
+            and not buffer.fixed
+            and not taken
+            and may(op, j, k)
+            and not _shared(state, op, j)
+        ):
             buffer.last = last.get(v, at)
             return buffer
     return _Buffer(_take(state, v.type.nbytes), last.get(v, at))
@@ -223,4 +237,6 @@ def _finish(fn: Function, state: _State) -> MemoryPlan:
     for v, buffer in state.buffer.items():
         places[v] = Arena(buffer.place.offset) if isinstance(buffer.place, _Slot) else buffer.place
     copies = tuple((v, i) for i, v in enumerate(fn.results) if places[v] != Result(i))
-    return MemoryPlan(places, {op: slot.offset for op, slot in state.scratch.items()}, copies, total)
+    return MemoryPlan(
+        places, {op: slot.offset for op, slot in state.scratch.items()}, copies, total
+    )

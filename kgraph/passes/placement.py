@@ -39,17 +39,27 @@ def place(fn: Function, local: Local, batch: str) -> Placement:
     for op in reversed(fn.ops):
         reads = [(user, v) for v in op.results for user in readers.get(v, ())]
         reach[op] = max([early[op] if op in local else 0, *[reach[user] for user, _ in reads]])
-        late[op] = min([last + (op not in local), *[late[user] - _delay(user, v, local) for user, v in reads]])
+        late[op] = min(
+            [last + (op not in local), *[late[user] - _delay(user, v, local) for user, v in reads]]
+        )
     level: dict[Op, int] = {}
     afloat: set[Op] = set()  # wherever they are wanted they are copied, so they hold nothing up
     returned = set(fn.results)
     for op in fn.ops:
-        if op in local and Fact.CHEAP in op.facts and all(v.op not in local or v.op in afloat for v in op.operands):
+        if (
+            op in local
+            and Fact.CHEAP in op.facts
+            and all(v.op not in local or v.op in afloat for v in op.operands)
+        ):
             afloat.add(op)
-        floor = max((level[v.op] + _delay(op, v, local) for v in op.operands if v.op in level), default=0)
+        floor = max(
+            (level[v.op] + _delay(op, v, local) for v in op.operands if v.op in level), default=0
+        )
         level[op] = late[op] if op in local and op not in afloat else floor
         if floor < level[op]:
-            rows = [v for v, how in zip(op.results, local[op], strict=True) if isinstance(how, Rows)]
+            rows = [
+                v for v, how in zip(op.results, local[op], strict=True) if isinstance(how, Rows)
+            ]
             freed = [
                 v
                 for v in set(op.operands)
@@ -58,7 +68,9 @@ def place(fn: Function, local: Local, batch: str) -> Placement:
                 and v not in returned
                 and all(user is op or level.get(user, late[user]) <= floor for user in readers[v])
             ]
-            if reach[op] == early[op] or sum(map(bytes_per_sample, rows)) < sum(map(bytes_per_sample, freed)):
+            if reach[op] == early[op] or sum(map(bytes_per_sample, rows)) < sum(
+                map(bytes_per_sample, freed)
+            ):
                 level[op] = floor
     return Placement(level, _copied(fn, local, level, batch))
 
@@ -73,7 +85,9 @@ def _delay(op: Op, v: Value, local: Local) -> int:
 def _earliest(fn: Function, local: Local) -> dict[Op, int]:
     early: dict[Op, int] = {}
     for op in fn.ops:
-        early[op] = max((early[v.op] + _delay(op, v, local) for v in op.operands if v.op in early), default=0)
+        early[op] = max(
+            (early[v.op] + _delay(op, v, local) for v in op.operands if v.op in early), default=0
+        )
     return early
 
 
@@ -85,7 +99,11 @@ def _copied(fn: Function, local: Local, level: dict[Op, int], batch: str) -> set
             wanted[v] = max(wanted.get(v, 0), level[op] if op in local else level[op] - 1)
     cost: dict[Op, int] = {}
     for op in fn.ops:
-        if op in local and Fact.CHEAP in op.facts and all(isinstance(how, Rows) for how in local[op]):
+        if (
+            op in local
+            and Fact.CHEAP in op.facts
+            and all(isinstance(how, Rows) for how in local[op])
+        ):
             rows = [v for v in op.operands if carrier(v.type, batch) is not None]
             if all(v.op not in local or v.op in cost or wanted[v] > level[v.op] for v in rows):
                 spent = 1 + sum(cost.get(v.op, 0) for v in rows)

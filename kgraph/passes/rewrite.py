@@ -110,7 +110,9 @@ def rewrite(fn: Function, rules: RuleSet, limit: int = 0) -> Function:
         env.update(zip(op.results, results, strict=True))
     if not changed:
         return fn
-    return without_dead_ops(Function(fn.params, tuple(b.ops), tuple(env[v] for v in fn.results), fn.name))
+    return without_dead_ops(
+        Function(fn.params, tuple(b.ops), tuple(env[v] for v in fn.results), fn.name)
+    )
 
 
 def print_counts(rules: RuleSet) -> None:
@@ -118,4 +120,6 @@ def print_counts(rules: RuleSet) -> None:
     for rule, count in sorted(rules.counts.items(), key=lambda item: -item[1].seconds):
         code = rule.__code__
         place = f"{code.co_filename}:{code.co_firstlineno}"
-        sys.stderr.write(f"{count.hits:8} hits {count.misses:8} misses {count.seconds * 1e3:8.2f} ms  {rule.__name__}  {place}\n")
+        sys.stderr.write(
+            f"{count.hits:8} hits {count.misses:8} misses {count.seconds * 1e3:8.2f} ms  {rule.__name__}  {place}\n"
+        )

@@ -25,7 +25,9 @@ class MergeScans(Pass):
         groups: dict[tuple[object, ...], list[Scan]] = {}
         for op in fn.ops:
             if isinstance(op, Scan):
-                groups.setdefault((op.init, op.xs, op.captures, op.length, op.reverse), []).append(op)
+                groups.setdefault((op.init, op.xs, op.captures, op.length, op.reverse), []).append(
+                    op
+                )
         read = {v for op in fn.ops for v in op.operands} | set(fn.results)
         if not any(len(g) > 1 or _has_unread_rows(g[0], read) for g in groups.values()):
             return fn
@@ -35,7 +37,14 @@ class MergeScans(Pass):
         for op in fn.ops:
             if isinstance(op, Scan):
                 if leader[op] is op:
-                    env.update(_merged(groups[(op.init, op.xs, op.captures, op.length, op.reverse)], read, env, ops))
+                    env.update(
+                        _merged(
+                            groups[(op.init, op.xs, op.captures, op.length, op.reverse)],
+                            read,
+                            env,
+                            ops,
+                        )
+                    )
                 continue
             new = op.with_operands(tuple([env[v] for v in op.operands]))
             env.update(zip(op.results, new.results, strict=True))
@@ -47,17 +56,29 @@ def _has_unread_rows(op: Scan, read: set[Value]) -> bool:
     return any(v not in read for v in op.results[len(op.init) :])
 
 
-def _merged(group: list[Scan], read: set[Value], env: dict[Value, Value], ops: list[Op]) -> dict[Value, Value]:
+def _merged(
+    group: list[Scan], read: set[Value], env: dict[Value, Value], ops: list[Op]
+) -> dict[Value, Value]:
     """Appends one scan for each set of bodies with equal carries; what each old result is now."""
     found: dict[Value, Value] = {}
     pending = group
     while pending:
         first, n = pending[0], len(pending[0].init)
         b = Builder()
-        params = [b.param(label, p.type) for label, p in zip(first.body.param_names, first.body.params, strict=True)]
+        params = [
+            b.param(label, p.type)
+            for label, p in zip(first.body.param_names, first.body.params, strict=True)
+        ]
         results = {op: b.inline(op.body, params) for op in pending}
         same = [op for op in pending if results[op][:n] == results[first][:n]]
-        rows = list(dict.fromkeys(results[op][i] for op in same for i in range(n, len(op.results)) if op.results[i] in read))
+        rows = list(
+            dict.fromkeys(
+                results[op][i]
+                for op in same
+                for i in range(n, len(op.results))
+                if op.results[i] in read
+            )
+        )
         body = b.function(*results[first][:n], *rows)
         new = first.with_operands(tuple([env[v] for v in first.operands])).with_fields(body=body)
         ops.append(new)

@@ -8,7 +8,6 @@ import numpy as np
 
 from kgraph.ir import Builder, Dim, Function, Value, is_float, product
 from kgraph.ir.ops.elementwise import (
-    Abs,
     Add,
     And,
     Compare,
@@ -17,15 +16,22 @@ from kgraph.ir.ops.elementwise import (
     Maximum,
     Minimum,
     Multiply,
-    Negate,
-    Not,
     Or,
     Select,
     Subtract,
 )
 from kgraph.ir.ops.index import Concatenate, Pad, Reverse, Slice
 from kgraph.ir.ops.reduce import Reduce
-from kgraph.ir.ops.shape import AssumeShape, BroadcastInDim, Constant, DimSize, Iota, Reshape, Transpose
+from kgraph.ir.ops.shape import (
+    AssumeShape,
+    BroadcastInDim,
+    Constant,
+    DimSize,
+    Iota,
+    Reshape,
+    Transpose,
+)
+from kgraph.ir.ops.unary import Abs, Negate, Not
 from kgraph.passes.base import Pass
 from kgraph.passes.rewrite import RuleSet, rewrite
 
@@ -59,7 +65,11 @@ def splat_of(v: Value) -> np.generic | None:
 def _is(v: Value, number: float) -> bool:
     """Is `v` that number everywhere, with its sign?"""
     found = splat_of(v)
-    return found is not None and bool(found == number) and bool(np.signbit(float(found)) == np.signbit(number))
+    return (
+        found is not None
+        and bool(found == number)
+        and bool(np.signbit(float(found)) == np.signbit(number))
+    )
 
 
 # ---- moves ----
@@ -136,7 +146,9 @@ def broadcast_to_nothing(op: BroadcastInDim, b: Builder) -> Value | None:
 def broadcast_of_ones(op: BroadcastInDim, b: Builder) -> Value | None:
     """broadcast(reshape(x)) where the reshape only adds dims of size 1  ->  broadcast(x)"""
     match op.x.op:
-        case Reshape(x=x) if _without_ones(op.x.shape) == _without_ones(x.shape) and 1 not in x.shape:
+        case Reshape(x=x) if (
+            _without_ones(op.x.shape) == _without_ones(x.shape) and 1 not in x.shape
+        ):
             kept = tuple(d for d, size in zip(op.dims, op.x.shape, strict=True) if size != 1)
             found: Value = b.broadcast_in_dim(x, op.shape, kept)
             return found

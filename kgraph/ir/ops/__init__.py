@@ -7,7 +7,10 @@ from kgraph.ir.ops import (
     elementwise,
     gather,
     index,
+    random,
+    reduce,
     shape,
     sort,
+    unary,
     window,
 )

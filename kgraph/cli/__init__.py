@@ -1,0 +1,5 @@
+"""The `kgraph` command."""
+
+from kgraph.cli.main import main
+
+__all__ = ["main"]
