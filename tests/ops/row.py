@@ -124,9 +124,9 @@ class Case:
         found = []
         for i, t in enumerate(self.types):
             shape = [int(n) for n in bind(_identity(t), sizes).params[0].shape]
-            domain = domains if isinstance(domains, str) else domains[i]
-            domain = domains if isinstance(domain, int | float) else domain
-            found.append(_array(random, shape, t.dtype, domain, self.special))  # type: ignore[arg-type]
+            one = isinstance(domains, str) or isinstance(domains[0], int | float)
+            domain = domains if one else domains[i]
+            found.append(_array(random, shape, t.dtype, domain, self.special))  # type: ignore[arg-type]  # of one
         return found
 
     def assert_close(self, got: Sequence[Array], want: Sequence[Array], factor: float = 1.0) -> None:

@@ -60,7 +60,7 @@ def test_an_argument_is_not_written() -> None:
                 a.flags.writeable = False
             evaluate(case.function(), arrays)
             for a, b in zip(arrays, before, strict=True):
-                np.testing.assert_array_equal(a, b)
+                assert a.tobytes() == b.tobytes(), case
 
 
 @pytest.mark.parametrize("case", params(lambda case: case.differentiable))

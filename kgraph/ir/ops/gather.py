@@ -100,6 +100,8 @@ def _elements(starts: Array, dims: tuple[int, ...], sizes: tuple[int, ...]) -> t
         else:
             offset = offset.reshape(*[1] * places, *offset.shape)
         found.append(offset)
+    if found and not dims:  # the same window for each place
+        found[0] = np.broadcast_to(found[0], (*starts.shape[1:], *found[0].shape[places:]))
     return tuple(found)
 
 

@@ -154,6 +154,8 @@ class Pad(Op):
         else:
             opposite = [tuple([-1 * n for n in sizes]) for sizes in (self.low, self.high)]
             x = b.slice(b.pad(g, zero, *opposite, none), none, inner, stride)
+        if x.shape != self.x.shape:  # equal, but not provably where a symbolic size is dilated
+            x = b.assume_shape(x, self.x.shape)
         everywhere = b.splat(True, self.x.type.with_dtype("bool"))
         inside = b.pad(everywhere, b.constant(False, "bool"), self.low, self.high, self.interior)
         rest = b.select(inside, zeros(b, g), g)
