@@ -9,7 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from kgraph.ir import Array, Function, TensorType, bind_size, evaluate, numpy_dtype, parse, to_text, verify
+from kgraph.ir import (
+    Array,
+    Function,
+    TensorType,
+    bind_size,
+    evaluate,
+    numpy_dtype,
+    parse,
+    to_text,
+    verify,
+)
 from kgraph.passes.base import Pass
 
 SIZES = {"batch": 5, "n": 3, "m": 2, "time": 4}
@@ -33,8 +43,12 @@ def text_cases(path: Path) -> list[TextCase]:
     cases = []
     for part in path.read_text().split("// ----\n"):
         title, _, rest = part.strip().partition("\n")
-        before, _, after = rest.partition("// ->\n")
-        cases.append(TextCase(path, title.removeprefix("//").strip(), before.strip() + "\n", after.strip() + "\n"))
+        before, _, after = rest.partition("// ->")
+        cases.append(
+            TextCase(
+                path, title.removeprefix("//").strip(), before.strip() + "\n", after.strip() + "\n"
+            )
+        )
     return cases
 
 

@@ -23,12 +23,21 @@ class CallbackList(Callback):
         **params: given to each callback: `verbose`, `epochs`, `steps`.
     """
 
-    def __init__(self, callbacks: Any = None, add_history: bool = False, add_progbar: bool = False, model: Any = None, **params: Any) -> None:
+    def __init__(
+        self,
+        callbacks: Any = None,
+        add_history: bool = False,
+        add_progbar: bool = False,
+        model: Any = None,
+        **params: Any,
+    ) -> None:
         super().__init__()
         self.callbacks: list[Callback] = [c for c in tree.flatten(callbacks) if c is not None]
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
-                raise TypeError(f"`callbacks` must hold kgraph.callbacks.Callback objects; got {callback!r}.")
+                raise TypeError(
+                    f"`callbacks` must hold kgraph.callbacks.Callback objects; got {callback!r}."
+                )
         if add_progbar and not any(isinstance(c, ProgbarLogger) for c in self.callbacks):
             self.callbacks.append(ProgbarLogger())
         if add_history and not any(isinstance(c, History) for c in self.callbacks):
@@ -41,7 +50,14 @@ class CallbackList(Callback):
     def _readers(self, hook: str) -> list[Callback]:
         """The callbacks that override a hook: the others cost nothing for each batch."""
         names = (hook, hook.replace("train_", "")) if "train" in hook else (hook,)
-        return [c for c in self.callbacks if any(getattr(type(c), name) is not getattr(Callback, name) or name in vars(c) for name in names)]
+        return [
+            c
+            for c in self.callbacks
+            if any(
+                getattr(type(c), name) is not getattr(Callback, name) or name in vars(c)
+                for name in names
+            )
+        ]
 
     def append(self, callback: Callback) -> None:
         """Adds a callback at the end."""
@@ -117,4 +133,6 @@ class CallbackList(Callback):
             callback.on_predict_batch_end(batch, logs or {})
 
 
-_BATCH_HOOKS = tuple(f"on_{mode}_batch_{end}" for mode in ("train", "test", "predict") for end in ("begin", "end"))
+_BATCH_HOOKS = tuple(
+    f"on_{mode}_batch_{end}" for mode in ("train", "test", "predict") for end in ("begin", "end")
+)

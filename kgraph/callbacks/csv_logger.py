@@ -40,10 +40,14 @@ class CSVLogger(Callback):
         if self._columns is None:
             self._columns = ["epoch", *sorted(logs)]
         with self.filename.open("a", newline="") as file:
-            writer = csv.DictWriter(file, self._columns, delimiter=self.sep, extrasaction="ignore", restval="NA")
+            writer = csv.DictWriter(
+                file, self._columns, delimiter=self.sep, extrasaction="ignore", restval="NA"
+            )
             if begins:
                 writer.writeheader()
-            writer.writerow({"epoch": epoch, **{name: _text(value) for name, value in logs.items()}})
+            writer.writerow(
+                {"epoch": epoch, **{name: _text(value) for name, value in logs.items()}}
+            )
 
 
 def _text(value: Any) -> str:

@@ -71,5 +71,7 @@ class EarlyStopping(MonitorCallback):
             sys.stdout.write(f"Epoch {self.stopped_epoch + 1}: early stopping\n")
         if self.restore_best_weights and self.best_weights is not None:
             if self.verbose > 0:
-                sys.stdout.write(f"Restoring the weights of the best epoch, {self.best_epoch + 1}.\n")
+                sys.stdout.write(
+                    f"Restoring the weights of the best epoch, {self.best_epoch + 1}.\n"
+                )
             self.model.set_weights(self.best_weights)

@@ -45,10 +45,14 @@ class ModelCheckpoint(MonitorCallback):
         self.save_weights_only = save_weights_only
         self.save_freq = save_freq
         if save_freq != "epoch" and not isinstance(save_freq, int):
-            raise ValueError(f"`save_freq` must be 'epoch' or a number of batches; got {save_freq!r}.")
+            raise ValueError(
+                f"`save_freq` must be 'epoch' or a number of batches; got {save_freq!r}."
+            )
         ending = ".weights.h5" if save_weights_only else ".keras"
         if not self.filepath.endswith(ending):
-            raise ValueError(f"`filepath` must end in `{ending}` with save_weights_only={save_weights_only}; got {self.filepath!r}.")
+            raise ValueError(
+                f"`filepath` must end in `{ending}` with save_weights_only={save_weights_only}; got {self.filepath!r}."
+            )
         self._epoch = 0
         self._batches = 0
 
@@ -74,7 +78,9 @@ class ModelCheckpoint(MonitorCallback):
             if value is None:
                 return
             if not self._is_improvement(value, self.best):
-                self._say(f"\nEpoch {epoch + 1}: {self.monitor} did not improve from {self.best}.\n")
+                self._say(
+                    f"\nEpoch {epoch + 1}: {self.monitor} did not improve from {self.best}.\n"
+                )
                 return
             self.best = value
         self._say(f"\nEpoch {epoch + 1}: saving the model to {path}\n")
@@ -90,7 +96,9 @@ class ModelCheckpoint(MonitorCallback):
             return self.filepath.format(**fields)
         except KeyError as e:
             asked = re.findall(r"{(\w+)", self.filepath)
-            raise KeyError(f"`filepath` {self.filepath!r} asks for {asked}; there are {sorted(fields)} and no {e}.") from None
+            raise KeyError(
+                f"`filepath` {self.filepath!r} asks for {asked}; there are {sorted(fields)} and no {e}."
+            ) from None
 
     def _say(self, text: str) -> None:
         if self.verbose > 0:

@@ -20,10 +20,18 @@ class MonitorCallback(Callback):
         min_delta: smaller changes count as none.
     """
 
-    def __init__(self, monitor: str = "val_loss", mode: str = "auto", best: float | None = None, min_delta: float = 0.0) -> None:
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        mode: str = "auto",
+        best: float | None = None,
+        min_delta: float = 0.0,
+    ) -> None:
         super().__init__()
         if mode not in ("auto", "min", "max"):
-            warnings.warn(f"{type(self).__name__}: mode {mode!r} is unknown, using 'auto'.", stacklevel=3)
+            warnings.warn(
+                f"{type(self).__name__}: mode {mode!r} is unknown, using 'auto'.", stacklevel=3
+            )
             mode = "auto"
         self.monitor = monitor
         self.mode = mode
@@ -42,13 +50,20 @@ class MonitorCallback(Callback):
     def _is_improvement(self, value: float, reference: float | None) -> bool:
         if reference is None:
             return True
-        return value - self.min_delta > reference if self._maximises() else value + self.min_delta < reference
+        return (
+            value - self.min_delta > reference
+            if self._maximises()
+            else value + self.min_delta < reference
+        )
 
     def _watched(self, logs: dict[str, Any] | None) -> float | None:
         """The watched value; None and a warning where the logs do not have it."""
         value = (logs or {}).get(self.monitor)
         if value is None:
             known = ", ".join(logs or {})
-            warnings.warn(f"{type(self).__name__}: there is no {self.monitor!r} in the logs, which have {known}.", stacklevel=3)
+            warnings.warn(
+                f"{type(self).__name__}: there is no {self.monitor!r} in the logs, which have {known}.",
+                stacklevel=3,
+            )
             return None
         return float(value)

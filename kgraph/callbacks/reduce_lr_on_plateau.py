@@ -47,7 +47,9 @@ class ReduceLROnPlateau(MonitorCallback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if self.patience < 0:
-            warnings.warn("ReduceLROnPlateau: `patience` is negative; it counts as 0.", stacklevel=2)
+            warnings.warn(
+                "ReduceLROnPlateau: `patience` is negative; it counts as 0.", stacklevel=2
+            )
         self.best = None
         self.cooldown_counter = self.wait = 0
 

@@ -32,14 +32,20 @@ class CompileLoss:
         weights = _spread(sample_weight, len(predictions), y_pred, self._names)
         total = None
         trackers = iter(self.metrics)
-        for (function, factor), target, prediction, weight in zip(self._parts, targets, predictions, weights, strict=True):
+        for (function, factor), target, prediction, weight in zip(
+            self._parts, targets, predictions, weights, strict=True
+        ):
             if function is None:
                 continue
             if target is None:
-                raise ValueError("The model has a loss for an output, but `y` has no target for it.")
+                raise ValueError(
+                    "The model has a loss for an output, but `y` has no target for it."
+                )
             value = ops.cast(function(target, prediction, weight), "float32")
             if self.metrics:
-                next(trackers).update_state(value, sample_weight=ops.shape(tree.flatten(prediction)[0])[0])
+                next(trackers).update_state(
+                    value, sample_weight=ops.shape(tree.flatten(prediction)[0])[0]
+                )
             if factor is not None:
                 value = value * factor
             total = value if total is None else total + value
@@ -48,22 +54,37 @@ class CompileLoss:
         return total
 
     def _build(self, count: int, y_pred: Any) -> list[tuple[Any, float | None]]:
-        names = self._names if self._names is not None and len(self._names) == count else output_names(y_pred, count)
-        functions = [None if f is None else _as_loss(f) for f in self._per_output(self._loss, count, names, "loss")]
+        names = (
+            self._names
+            if self._names is not None and len(self._names) == count
+            else output_names(y_pred, count)
+        )
+        functions = [
+            None if f is None else _as_loss(f)
+            for f in self._per_output(self._loss, count, names, "loss")
+        ]
         factors = self._per_output(self._weights, count, names, "loss_weights")
         if count > 1:
-            self.metrics = [Mean(name=f"{name}_loss") for f, name in zip(functions, names, strict=True) if f is not None]
+            self.metrics = [
+                Mean(name=f"{name}_loss")
+                for f, name in zip(functions, names, strict=True)
+                if f is not None
+            ]
         return list(zip(functions, factors, strict=True))
 
     def _per_output(self, given: Any, count: int, names: list[str], argument: str) -> list[Any]:
         if isinstance(given, dict):
             unknown = sorted(set(given) - set(names))
             if unknown:
-                raise ValueError(f"`{argument}` names the outputs {unknown}; the model's outputs are {names}.")
+                raise ValueError(
+                    f"`{argument}` names the outputs {unknown}; the model's outputs are {names}."
+                )
             return [given.get(name) for name in names]
         if isinstance(given, list | tuple):
             if len(given) != count:
-                raise ValueError(f"`{argument}` must have one item for each of the {count} outputs {names}; got {len(given)}.")
+                raise ValueError(
+                    f"`{argument}` must have one item for each of the {count} outputs {names}; got {len(given)}."
+                )
             return list(given)
         return [given] * count
 
@@ -78,24 +99,32 @@ def _as_loss(loss: Any) -> Any:
     return losses.LossFunctionWrapper(found, name=name)
 
 
-def match(y_true: Any, y_pred: Any, names: list[str] | None, argument: str) -> tuple[list[Any], list[Any]]:
+def match(
+    y_true: Any, y_pred: Any, names: list[str] | None, argument: str
+) -> tuple[list[Any], list[Any]]:
     """Targets and predictions as lists, one item per output."""
     predictions = tree.flatten(y_pred)
     if isinstance(y_pred, dict) and isinstance(y_true, dict):
         missing = sorted(set(y_pred) - set(y_true))
         extra = sorted(set(y_true) - set(y_pred))
         if extra:
-            raise ValueError(f"`{argument}` has entries {extra} that are no outputs; the outputs are {sorted(y_pred)}.")
+            raise ValueError(
+                f"`{argument}` has entries {extra} that are no outputs; the outputs are {sorted(y_pred)}."
+            )
         full = {**dict.fromkeys(missing), **y_true}
         return [full[key] for key in sorted(y_pred)], predictions
     if isinstance(y_true, dict) and names is not None:
         unknown = sorted(set(y_true) - set(names))
         if unknown:
-            raise ValueError(f"`{argument}` has entries {unknown} that are no outputs; the outputs are {names}.")
+            raise ValueError(
+                f"`{argument}` has entries {unknown} that are no outputs; the outputs are {names}."
+            )
         return [y_true.get(name) for name in names], predictions
     targets = tree.flatten(y_true)
     if len(targets) != len(predictions):
-        raise ValueError(f"`{argument}` must have one array for each of the {len(predictions)} outputs; got {len(targets)}.")
+        raise ValueError(
+            f"`{argument}` must have one array for each of the {len(predictions)} outputs; got {len(targets)}."
+        )
     return targets, predictions
 
 

@@ -11,9 +11,18 @@ __all__ = ["CompileMetrics"]
 
 _BY_KIND = {
     "accuracy": ("BinaryAccuracy", "CategoricalAccuracy", "SparseCategoricalAccuracy"),
-    "crossentropy": ("BinaryCrossentropy", "CategoricalCrossentropy", "SparseCategoricalCrossentropy"),
+    "crossentropy": (
+        "BinaryCrossentropy",
+        "CategoricalCrossentropy",
+        "SparseCategoricalCrossentropy",
+    ),
 }
-_SHORT = {"acc": "accuracy", "accuracy": "accuracy", "ce": "crossentropy", "crossentropy": "crossentropy"}
+_SHORT = {
+    "acc": "accuracy",
+    "accuracy": "accuracy",
+    "ce": "crossentropy",
+    "crossentropy": "crossentropy",
+}
 
 
 class CompileMetrics:
@@ -28,7 +37,9 @@ class CompileMetrics:
     def __init__(self, metrics: Any, weighted_metrics: Any, names: list[str] | None) -> None:
         self._given = (metrics, weighted_metrics)
         self._names = names
-        self._built: list[tuple[int, bool, str, Metric]] | None = None  # output, weighted, shown name
+        self._built: list[tuple[int, bool, str, Metric]] | None = (
+            None  # output, weighted, shown name
+        )
 
     @property
     def metrics(self) -> list[Metric]:
@@ -44,14 +55,24 @@ class CompileMetrics:
         targets, predictions = match(y_true, y_pred, self._names, "y")
         if self._built is None:
             self._built = self._build(targets, predictions, y_pred)
-        weights = match(sample_weight, y_pred, self._names, "sample_weight")[0] if tree.is_nested(sample_weight) else [sample_weight] * len(predictions)
+        weights = (
+            match(sample_weight, y_pred, self._names, "sample_weight")[0]
+            if tree.is_nested(sample_weight)
+            else [sample_weight] * len(predictions)
+        )
         for output, weighted, _, metric in self._built:
             weight = weights[output] if weighted else None
             metric.update_state(targets[output], predictions[output], sample_weight=weight)
 
-    def _build(self, targets: list[Any], predictions: list[Any], y_pred: Any) -> list[tuple[int, bool, str, Metric]]:
+    def _build(
+        self, targets: list[Any], predictions: list[Any], y_pred: Any
+    ) -> list[tuple[int, bool, str, Metric]]:
         count = len(predictions)
-        names = self._names if self._names is not None and len(self._names) == count else output_names(y_pred, count)
+        names = (
+            self._names
+            if self._names is not None and len(self._names) == count
+            else output_names(y_pred, count)
+        )
         built = []
         for weighted, given in enumerate(self._given):
             for output, found in enumerate(_per_output(given, count, names)):
@@ -72,16 +93,22 @@ def _per_output(given: Any, count: int, names: list[str]) -> list[list[Any]]:
     if isinstance(given, dict):
         unknown = sorted(set(given) - set(names))
         if unknown:
-            raise ValueError(f"`metrics` names the outputs {unknown}; the model's outputs are {names}.")
+            raise ValueError(
+                f"`metrics` names the outputs {unknown}; the model's outputs are {names}."
+            )
         return [_listed(given.get(name)) for name in names]
     if not isinstance(given, list | tuple):
         raise ValueError(f"`metrics` must be a list or dict of metrics; got {given!r}.")
     if any(isinstance(item, list | tuple) for item in given) or (count > 1 and len(given) == count):
         if len(given) != count:
-            raise ValueError(f"`metrics` must have one list for each of the {count} outputs {names}; got {len(given)}.")
+            raise ValueError(
+                f"`metrics` must have one list for each of the {count} outputs {names}; got {len(given)}."
+            )
         return [_listed(item) for item in given]
     if count > 1 and given:
-        raise ValueError(f"`metrics` must have one list for each of the {count} outputs {names}; got {given!r}.")
+        raise ValueError(
+            f"`metrics` must have one list for each of the {count} outputs {names}; got {given!r}."
+        )
     return [list(given) for _ in range(count)]
 
 
@@ -105,7 +132,11 @@ def _as_metric(item: Any, target: Any, prediction: Any) -> Metric:
 
 def _coding(target: Any, prediction: Any) -> int:
     """How targets say the class: 0 binary, 1 one-hot, 2 by index."""
-    if len(target.shape) == len(prediction.shape) and prediction.shape[-1] == 1 or len(prediction.shape) == 1:
+    if (
+        (len(target.shape) == len(prediction.shape)
+        and prediction.shape[-1] == 1)
+        or len(prediction.shape) == 1
+    ):
         return 0
     same = len(target.shape) == len(prediction.shape) and target.shape[-1] == prediction.shape[-1]
     return 1 if same else 2

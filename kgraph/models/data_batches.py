@@ -14,7 +14,14 @@ from kgraph import config
 from kgraph.utils import tree
 from kgraph.utils.py_dataset import PyDataset
 
-__all__ = ["ArraySource", "GeneratorSource", "PyDatasetSource", "make_source", "train_validation_split", "unpack"]
+__all__ = [
+    "ArraySource",
+    "GeneratorSource",
+    "PyDatasetSource",
+    "make_source",
+    "train_validation_split",
+    "unpack",
+]
 
 Batch = tuple[Any, Any, Any]
 
@@ -28,7 +35,9 @@ class ArraySource:
         shuffle: True draws a new order of samples for each epoch, "batch" of batches, False keeps the order.
     """
 
-    def __init__(self, x: Any, y: Any, sample_weight: Any, batch_size: int, shuffle: bool | str) -> None:
+    def __init__(
+        self, x: Any, y: Any, sample_weight: Any, batch_size: int, shuffle: bool | str
+    ) -> None:
         self.arrays = tree.map_structure(as_array, (x, y, sample_weight))
         self.samples = common_length(self.arrays)
         self.batch_size = batch_size
@@ -44,8 +53,14 @@ class ArraySource:
         leaves = tree.flatten(self.arrays)
         order = self._order()
         for start in range(0, self.samples, self.batch_size):
-            rows: Any = slice(start, start + self.batch_size) if order is None else order[start : start + self.batch_size]
-            yield tree.pack_sequence_as(self.arrays, [None if a is None else a[rows] for a in leaves])
+            rows: Any = (
+                slice(start, start + self.batch_size)
+                if order is None
+                else order[start : start + self.batch_size]
+            )
+            yield tree.pack_sequence_as(
+                self.arrays, [None if a is None else a[rows] for a in leaves]
+            )
 
     def end(self) -> None:
         """Nothing to release."""
@@ -54,8 +69,12 @@ class ArraySource:
         # numpy's global generator is the one that `utils.set_random_seed` seeds
         if self.shuffle == "batch":
             whole = self.samples // self.batch_size
-            blocks = np.random.permutation(whole)[:, None] * self.batch_size + np.arange(self.batch_size)  # noqa: NPY002
-            return np.concatenate([blocks.ravel(), np.arange(whole * self.batch_size, self.samples)])
+            blocks = np.random.permutation(whole)[:, None] * self.batch_size + np.arange(
+                self.batch_size
+            )
+            return np.concatenate(
+                [blocks.ravel(), np.arange(whole * self.batch_size, self.samples)]
+            )
         return np.random.permutation(self.samples) if self.shuffle else None  # noqa: NPY002
 
 
@@ -85,7 +104,9 @@ class GeneratorSource:
 class PyDatasetSource:
     """The batches of a PyDataset, prepared ahead by its workers."""
 
-    def __init__(self, dataset: PyDataset, shuffle: bool | str, class_weight: Mapping[int, float] | None) -> None:
+    def __init__(
+        self, dataset: PyDataset, shuffle: bool | str, class_weight: Mapping[int, float] | None
+    ) -> None:
         self._dataset, self._shuffle, self._class_weight = dataset, bool(shuffle), class_weight
 
     @property
@@ -127,15 +148,23 @@ def make_source(
     if isinstance(x, PyDataset) or isinstance(x, Iterator) or _is_iterable_of_batches(x):
         for name, value in (("y", y), ("sample_weight", sample_weight)):
             if value is not None:
-                raise ValueError(f"`{name}` must be None when `x` is a {type(x).__name__}, which gives it with each batch.")
+                raise ValueError(
+                    f"`{name}` must be None when `x` is a {type(x).__name__}, which gives it with each batch."
+                )
         if batch_size is not None and isinstance(x, PyDataset):
-            raise ValueError("`batch_size` must be None when `x` is a PyDataset, which makes its own batches.")
+            raise ValueError(
+                "`batch_size` must be None when `x` is a PyDataset, which makes its own batches."
+            )
         if isinstance(x, PyDataset):
             return PyDatasetSource(x, shuffle, class_weight)
         if class_weight is not None:
-            raise ValueError("`class_weight` is not supported for Python generators; give sample weights in the batches.")
+            raise ValueError(
+                "`class_weight` is not supported for Python generators; give sample weights in the batches."
+            )
         return GeneratorSource(x)
-    weight = weights_of_classes(None if y is None else tree.map_structure(as_array, y), sample_weight, class_weight)
+    weight = weights_of_classes(
+        None if y is None else tree.map_structure(as_array, y), sample_weight, class_weight
+    )
     return ArraySource(x, y, weight, batch_size or 32, shuffle)
 
 
@@ -144,7 +173,9 @@ def unpack(batch: Any) -> Batch:
     if not isinstance(batch, tuple):
         return batch, None, None
     if not 1 <= len(batch) <= 3:
-        raise ValueError(f"A batch must be x, (x, y) or (x, y, sample_weight); got a tuple of {len(batch)} items.")
+        raise ValueError(
+            f"A batch must be x, (x, y) or (x, y, sample_weight); got a tuple of {len(batch)} items."
+        )
     return (*batch, None, None)[:3]  # type: ignore[return-value]  # three items
 
 
@@ -155,9 +186,15 @@ def as_array(value: Any) -> Any:
     if type(value).__module__.split(".")[0] == "pandas":
         value = value.to_numpy()
     array = np.asarray(value)
-    if array.dtype == object or array.dtype.kind in "USV" and array.dtype.name != "bfloat16":
-        raise ValueError(f"Expected arrays of numbers; got an array of dtype {array.dtype} and shape {array.shape}.")
-    return array.astype(config.floatx()) if array.dtype.kind == "f" and array.dtype.name != config.floatx() else array
+    if array.dtype == object or (array.dtype.kind in "USV" and array.dtype.name != "bfloat16"):
+        raise ValueError(
+            f"Expected arrays of numbers; got an array of dtype {array.dtype} and shape {array.shape}."
+        )
+    return (
+        array.astype(config.floatx())
+        if array.dtype.kind == "f" and array.dtype.name != config.floatx()
+        else array
+    )
 
 
 def common_length(arrays: Any) -> int:
@@ -171,7 +208,11 @@ def common_length(arrays: Any) -> int:
     lengths = {len(a) for a in leaves}
     if len(lengths) > 1:
         shapes = [[a.shape for a in tree.flatten(part) if a is not None] for part in arrays]
-        named = ", ".join(f"{name}: {found}" for name, found in zip(("x", "y", "sample_weight"), shapes, strict=False) if found)
+        named = ", ".join(
+            f"{name}: {found}"
+            for name, found in zip(("x", "y", "sample_weight"), shapes, strict=False)
+            if found
+        )
         raise ValueError(f"All arrays must have one number of samples; got the shapes {named}.")
     return lengths.pop()
 
@@ -182,7 +223,9 @@ def train_validation_split(arrays: Any, fraction: float) -> tuple[Any, Any]:
     samples = common_length(arrays)
     split = int(np.floor(samples * (1.0 - fraction)))
     if split in (0, samples):
-        raise ValueError(f"{samples} samples cannot be split with `validation_split={fraction}`: one side would be empty.")
+        raise ValueError(
+            f"{samples} samples cannot be split with `validation_split={fraction}`: one side would be empty."
+        )
     first = tree.map_structure(lambda a: None if a is None else a[:split], arrays)
     return first, tree.map_structure(lambda a: None if a is None else a[split:], arrays)
 
@@ -195,7 +238,11 @@ def weights_of_classes(y: Any, sample_weight: Any, class_weight: Mapping[int, fl
         raise ValueError("Give `class_weight` or `sample_weight`, not both.")
     if y is None or tree.is_nested(y):
         raise ValueError("`class_weight` needs one array of targets `y`.")
-    classes = np.argmax(y, -1) if y.ndim > 1 and y.shape[-1] > 1 else np.round(y).astype("int64").reshape(len(y))
+    classes = (
+        np.argmax(y, -1)
+        if y.ndim > 1 and y.shape[-1] > 1
+        else np.round(y).astype("int64").reshape(len(y))
+    )
     table = np.ones(max(int(classes.max(initial=0)), *class_weight) + 1, config.floatx())
     for cls, weight in class_weight.items():
         table[cls] = weight
@@ -203,7 +250,12 @@ def weights_of_classes(y: Any, sample_weight: Any, class_weight: Mapping[int, fl
 
 
 def _is_iterable_of_batches(x: Any) -> bool:
-    return isinstance(x, Iterable) and not tree.is_nested(x) and not hasattr(x, "__array__") and not hasattr(x, "shape")
+    return (
+        isinstance(x, Iterable)
+        and not tree.is_nested(x)
+        and not hasattr(x, "__array__")
+        and not hasattr(x, "shape")
+    )
 
 
 def _endless() -> Iterator[int]:
@@ -215,7 +267,9 @@ def _endless() -> Iterator[int]:
 
 def _prepared(dataset: PyDataset, indices: Iterable[int]) -> Iterator[Any]:
     """The batches in order, made by the dataset's workers, at most `max_queue_size` ahead."""
-    waiting: queue.Queue[tuple[threading.Event, list[Any]] | None] = queue.Queue(dataset.max_queue_size)
+    waiting: queue.Queue[tuple[threading.Event, list[Any]] | None] = queue.Queue(
+        dataset.max_queue_size
+    )
     tasks: queue.Queue[tuple[int, threading.Event, list[Any]] | None] = queue.Queue()
     stopped = threading.Event()
 
@@ -224,7 +278,7 @@ def _prepared(dataset: PyDataset, indices: Iterable[int]) -> Iterator[Any]:
             index, done, box = task
             try:
                 box.append(dataset[index])
-            except BaseException as e:  # noqa: BLE001  # it is raised again where the batch is read
+            except BaseException as e:  # it is raised again where the batch is read
                 box.append(_Failure(e))
             done.set()
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from kgraph.registry import deserialize_keras_object, serialize_keras_object
 
 from kgraph import losses as losses_module
 from kgraph import ops, optimizers
@@ -15,8 +16,14 @@ from kgraph.callbacks import CallbackList, History
 from kgraph.metrics import Mean, Metric
 from kgraph.models.compile_loss import CompileLoss
 from kgraph.models.compile_metrics import CompileMetrics
-from kgraph.models.data_batches import GeneratorSource, as_array, make_source, train_validation_split, unpack, weights_of_classes
-from kgraph.registry import deserialize_keras_object, serialize_keras_object
+from kgraph.models.data_batches import (
+    GeneratorSource,
+    as_array,
+    make_source,
+    train_validation_split,
+    unpack,
+    weights_of_classes,
+)
 from kgraph.utils import tree
 from kgraph.utils.py_dataset import PyDataset
 
@@ -73,7 +80,9 @@ class Trainer:
             backend: "llvm", "jax" or "reference"; None: the one of the environment or `config.set_backend`.
         """
         if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
-            raise ValueError(f"`steps_per_execution` must be an int of at least 1; got {steps_per_execution!r}.")
+            raise ValueError(
+                f"`steps_per_execution` must be an int of at least 1; got {steps_per_execution!r}."
+            )
         self.optimizer = optimizers.get(optimizer)
         self.loss, self.loss_weights = loss, loss_weights
         self.run_eagerly, self.steps_per_execution = run_eagerly, steps_per_execution
@@ -118,11 +127,16 @@ class Trainer:
         found: list[Metric] = []
         if self._loss_tracker is not None:
             found.append(self._loss_tracker)
-        for metric in [*self._own_metrics(), *(self._compile_loss.metrics if self._compile_loss else ())]:
+        for metric in [
+            *self._own_metrics(),
+            *(self._compile_loss.metrics if self._compile_loss else ()),
+        ]:
             if all(metric is not other for other in found):
                 found.append(metric)
         if self._compile_metrics is not None:
-            found += [m for m in self._compile_metrics.metrics if all(m is not other for other in found)]
+            found += [
+                m for m in self._compile_metrics.metrics if all(m is not other for other in found)
+            ]
         return found
 
     @property
@@ -146,7 +160,14 @@ class Trainer:
 
     # ---- the steps, to be overridden ----
 
-    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True) -> Any:
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
         """The scalar to be minimised: the losses of `compile` and those that layers added."""
         parts = []
         if self._compile_loss is not None and y is not None:
@@ -162,7 +183,9 @@ class Trainer:
             total = total + part
         return total
 
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
         """Updates the metrics of `compile` and returns the results of all metrics by name."""
         if self._compile_metrics is not None and y is not None:
             self._compile_metrics.update_state(y, y_pred, sample_weight)
@@ -170,7 +193,10 @@ class Trainer:
 
     def get_metrics_result(self) -> dict[str, Any]:
         """The results of all metrics by name; those of a metric with several results as they are."""
-        shown = {id(metric): name for name, metric in (self._compile_metrics.named() if self._compile_metrics else ())}
+        shown = {
+            id(metric): name
+            for name, metric in (self._compile_metrics.named() if self._compile_metrics else ())
+        }
         results: dict[str, Any] = {}
         for metric in self.metrics:
             result = metric.result()
@@ -187,7 +213,9 @@ class Trainer:
         """
         x, y, sample_weight = unpack(data)
         y_pred = self._call_on(x, training=True)
-        loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
+        loss = self.compute_loss(
+            x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
+        )
         self._track_loss(loss, x)
         trainable = self.trainable_variables  # type: ignore[attr-defined]  # Layer
         if trainable:
@@ -199,7 +227,9 @@ class Trainer:
         """One step of evaluation on `(x, y, sample_weight)`; returns the metrics' results."""
         x, y, sample_weight = unpack(data)
         y_pred = self._call_on(x, training=False)
-        loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False)
+        loss = self.compute_loss(
+            x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False
+        )
         self._track_loss(loss, x)
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
@@ -221,9 +251,15 @@ class Trainer:
         trainable = tuple(v.trainable for v in self.variables) if kind == "train" else ()  # type: ignore[attr-defined]  # Layer
         found = self._steps.get(kind)
         if found is None or found[0] != trainable:
-            function = {"train": self.train_step, "test": self.test_step, "predict": self.predict_step}[kind]
+            function = {
+                "train": self.train_step,
+                "test": self.test_step,
+                "predict": self.predict_step,
+            }[kind]
             step = ops.Step(
-                lambda x, y, sample_weight: function(x if kind == "predict" else (x, y, sample_weight)),
+                lambda x, y, sample_weight: function(
+                    x if kind == "predict" else (x, y, sample_weight)
+                ),
                 name=f"{self.name}.{kind}_step",  # type: ignore[attr-defined]  # Layer
                 backend=self._backend,
                 run_eagerly=self.run_eagerly,
@@ -272,11 +308,19 @@ class Trainer:
         self._assert_compiled("fit")
         if validation_split and validation_data is None:
             _check_split(x, validation_split)
-            (x, y, sample_weight), validation_data = train_validation_split((x, y, sample_weight), validation_split)
-        source = make_source(x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, class_weight=class_weight)
+            (x, y, sample_weight), validation_data = train_validation_split(
+                (x, y, sample_weight), validation_split
+            )
+        source = make_source(
+            x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, class_weight=class_weight
+        )
         steps = steps_per_epoch if steps_per_epoch is not None else source.num_batches
         callback_list = self._callbacks(callbacks, verbose, epochs=epochs, steps=steps)
-        validation = None if validation_data is None else self._validation_source(validation_data, validation_batch_size or batch_size)
+        validation = (
+            None
+            if validation_data is None
+            else self._validation_source(validation_data, validation_batch_size or batch_size)
+        )
         self.stop_training = False
         callback_list.on_train_begin()
         batches = _Batches(source, steps_per_epoch)
@@ -295,7 +339,9 @@ class Trainer:
                 if self.stop_training:
                     break
             if not logs:
-                raise ValueError("The training data gave no batch: `x` is empty, or a generator had come to its end.")
+                raise ValueError(
+                    "The training data gave no batch: `x` is empty, or a generator had come to its end."
+                )
             source.end()
             if validation is not None and _validates(epoch, validation_freq):
                 found = self._run_evaluation(validation, validation_steps, callback_list)
@@ -321,7 +367,9 @@ class Trainer:
         """The loss and metrics on given data: a list in the order of the names, a number if there is one, or a dict."""
         self._assert_compiled("evaluate")
         source = make_source(x, y, sample_weight, batch_size=batch_size)
-        callback_list = self._callbacks(callbacks, verbose, history=False, steps=steps or source.num_batches)
+        callback_list = self._callbacks(
+            callbacks, verbose, history=False, steps=steps or source.num_batches
+        )
         results = self._run_evaluation(source, steps, callback_list)
         if return_dict:
             return results
@@ -339,15 +387,26 @@ class Trainer:
             logs = _plain(results)
             callback_list.on_test_batch_end(index + len(group) - 1, logs)
         if not logs:
-            raise ValueError("The evaluation data gave no batch: `x` is empty, or a generator had come to its end.")
+            raise ValueError(
+                "The evaluation data gave no batch: `x` is empty, or a generator had come to its end."
+            )
         source.end()
         callback_list.on_test_end(logs)
         return logs
 
-    def predict(self, x: Any, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None, callbacks: Any = None) -> Any:
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
         """The outputs for all samples, as arrays in the structure of the model's outputs."""
         source = make_source(x, batch_size=batch_size)
-        callback_list = self._callbacks(callbacks, verbose, history=False, steps=steps or source.num_batches)
+        callback_list = self._callbacks(
+            callbacks, verbose, history=False, steps=steps or source.num_batches
+        )
         callback_list.on_predict_begin()
         step = self._step("predict")
         parts: list[Any] = []
@@ -358,19 +417,34 @@ class Trainer:
             callback_list.on_predict_batch_end(index + len(group) - 1, {"outputs": parts[-1]})
         callback_list.on_predict_end()
         if not parts:
-            raise ValueError("The data gave no batch: `x` is empty, or a generator had come to its end.")
-        return tree.map_structure(lambda *arrays: np.concatenate([np.asarray(a) for a in arrays]), *parts)
+            raise ValueError(
+                "The data gave no batch: `x` is empty, or a generator had come to its end."
+            )
+        return tree.map_structure(
+            lambda *arrays: np.concatenate([np.asarray(a) for a in arrays]), *parts
+        )
 
     # ---- single batches ----
 
-    def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False) -> Any:
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
         """One training step on one batch; returns the metrics, which go on counting from call to call."""
         self._assert_compiled("train_on_batch")
         x, y, sample_weight = tree.map_structure(as_array, (x, y, sample_weight))
-        results = _plain(self._step("train")(x, y, weights_of_classes(y, sample_weight, class_weight)))
+        results = _plain(
+            self._step("train")(x, y, weights_of_classes(y, sample_weight, class_weight))
+        )
         return results if return_dict else _listed(results)
 
-    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
         """Loss and metrics of one batch, which go on counting from call to call."""
         self._assert_compiled("test_on_batch")
         results = _plain(self._step("test")(*tree.map_structure(as_array, (x, y, sample_weight))))
@@ -386,19 +460,39 @@ class Trainer:
         if not self.compiled:
             raise ValueError(f"Call `compile()` on the model {self.name!r} before `{method}()`.")  # type: ignore[attr-defined]  # Layer
 
-    def _callbacks(self, callbacks: Any, verbose: Any, *, history: bool = True, epochs: int = 1, steps: int | None = None) -> Any:
+    def _callbacks(
+        self,
+        callbacks: Any,
+        verbose: Any,
+        *,
+        history: bool = True,
+        epochs: int = 1,
+        steps: int | None = None,
+    ) -> Any:
         if isinstance(callbacks, CallbackList):
             return callbacks
-        made = CallbackList(callbacks, add_history=history, add_progbar=verbose != 0, verbose=verbose, epochs=epochs, steps=steps, model=self)
+        made = CallbackList(
+            callbacks,
+            add_history=history,
+            add_progbar=verbose != 0,
+            verbose=verbose,
+            epochs=epochs,
+            steps=steps,
+            model=self,
+        )
         if history:
             self.history = next(c for c in made.callbacks if isinstance(c, History))
         return made
 
     def _validation_source(self, data: Any, batch_size: int | None) -> Any:
-        if isinstance(data, PyDataset) or (isinstance(data, Iterator) or not isinstance(data, tuple | list)):
+        if isinstance(data, PyDataset) or (
+            isinstance(data, Iterator) or not isinstance(data, tuple | list)
+        ):
             return make_source(data)
         if len(data) not in (2, 3):
-            raise ValueError(f"`validation_data` must be (x, y) or (x, y, sample_weight); got {len(data)} items.")
+            raise ValueError(
+                f"`validation_data` must be (x, y) or (x, y, sample_weight); got {len(data)} items."
+            )
         return make_source(*data, batch_size=batch_size)
 
 
@@ -410,12 +504,21 @@ class _Batches:
         self._running: Iterator[Any] | None = None
 
     def epoch(self, group: int) -> Iterator[tuple[int, list[Any]]]:
-        if self._running is None or self._steps is None or isinstance(self._source, GeneratorSource):
+        if (
+            self._running is None
+            or self._steps is None
+            or isinstance(self._source, GeneratorSource)
+        ):
             self._running = self._source.epoch()
         index, waiting = 0, []
         while self._steps is None or index + len(waiting) < self._steps:
             batch = next(self._running, None)
-            if batch is None and self._steps is not None and not isinstance(self._source, GeneratorSource) and index + len(waiting):
+            if (
+                batch is None
+                and self._steps is not None
+                and not isinstance(self._source, GeneratorSource)
+                and index + len(waiting)
+            ):
                 self._running = self._source.epoch()  # `steps` goes round and round over arrays
                 batch = next(self._running, None)
             if batch is None:
@@ -432,12 +535,17 @@ def _check_split(x: Any, fraction: float) -> None:
     if not 0 < fraction < 1:
         raise ValueError(f"`validation_split` must lie between 0 and 1; got {fraction}.")
     if isinstance(x, PyDataset | Iterator):
-        raise ValueError(f"`validation_split` needs arrays; got {type(x).__name__}. Give `validation_data`.")
+        raise ValueError(
+            f"`validation_split` needs arrays; got {type(x).__name__}. Give `validation_data`."
+        )
 
 
 def _plain(results: dict[str, Any]) -> dict[str, Any]:
     """Python floats for scalars."""
-    return {name: float(value) if np.ndim(value) == 0 else np.asarray(value) for name, value in results.items()}
+    return {
+        name: float(value) if np.ndim(value) == 0 else np.asarray(value)
+        for name, value in results.items()
+    }
 
 
 def _listed(results: dict[str, Any]) -> Any:

@@ -20,7 +20,9 @@ _FORMAT = "3.15.1"
 _LARGEST_CONFIG = 256 * 2**20
 
 
-def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool = True, **kwargs: Any) -> None:
+def save_model(
+    model: Any, filepath: Any, overwrite: bool = True, zipped: bool = True, **kwargs: Any
+) -> None:
     """Writes the model: its config, its weights, and the optimizer with its state.
 
     Args:
@@ -38,7 +40,9 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool =
         raise ValueError("save: only the zipped form of `.keras` is supported.")
     path = Path(os.fspath(filepath))
     if path.suffix != ".keras":
-        raise ValueError(f"The path of a model must end in `.keras`; got {str(filepath)!r}. For weights alone use `save_weights('....weights.h5')`.")
+        raise ValueError(
+            f"The path of a model must end in `.keras`; got {str(filepath)!r}. For weights alone use `save_weights('....weights.h5')`."
+        )
     _check_overwrite(path, overwrite)
     config = serialize_keras_object(model)
     now = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
@@ -50,7 +54,12 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool =
         archive.writestr("model.weights.h5", weights)
 
 
-def load_model(filepath: Any, custom_objects: dict[str, Any] | None = None, compile: bool = True, safe_mode: bool = True) -> Any:  # noqa: A002  # Keras's name
+def load_model(
+    filepath: Any,
+    custom_objects: dict[str, Any] | None = None,
+    compile: bool = True,
+    safe_mode: bool = True,
+) -> Any:  # Keras's name
     """Reads a model from a `.keras` file. No code in the file is run, and no other file is read.
 
     Args:
@@ -99,7 +108,9 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False) -> None
     path = Path(os.fspath(filepath))
     if not path.exists():
         raise FileNotFoundError(f"There is no file {str(path)!r}.")
-    content = _read_archive(path)[1] if path.suffix == ".keras" else _weights_path(path).read_bytes()
+    content = (
+        _read_archive(path)[1] if path.suffix == ".keras" else _weights_path(path).read_bytes()
+    )
     _load_weights(model, io.BytesIO(content), path, skip_mismatch)
 
 
@@ -144,7 +155,15 @@ def _read_archive(path: Path) -> tuple[dict[str, Any], bytes]:
             weights = _read(archive, "model.weights.h5", None)
     except zipfile.BadZipFile as e:
         raise ValueError(f"{path} is no `.keras` file, or is damaged: {e}.") from e
-    except (KeyError, OSError, EOFError, RuntimeError, ValueError, NotImplementedError, RecursionError) as e:
+    except (
+        KeyError,
+        OSError,
+        EOFError,
+        RuntimeError,
+        ValueError,
+        NotImplementedError,
+        RecursionError,
+    ) as e:
         raise ValueError(f"{path} is damaged: {e}") from e
     if not isinstance(config, dict):
         raise ValueError(f"{path} is damaged: its config is a {type(config).__name__}, not a dict.")
@@ -156,5 +175,7 @@ def _read(archive: zipfile.ZipFile, name: str, largest: int | None) -> bytes:
     info = archive.getinfo(name)
     bound = largest if largest is not None else 1000 * info.compress_size + 2**20
     if info.file_size > bound:
-        raise ValueError(f"{name} claims {info.file_size} bytes in {info.compress_size} compressed ones")
+        raise ValueError(
+            f"{name} claims {info.file_size} bytes in {info.compress_size} compressed ones"
+        )
     return archive.read(name)

@@ -30,7 +30,10 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     except BaseException as e:
         Path(name).unlink(missing_ok=True)
         if isinstance(e, OSError) and not isinstance(e, FileNotFoundError):
-            raise OSError(e.errno, f"{path} was not written, and what was there before is unchanged: {e.strerror or e}") from e
+            raise OSError(
+                e.errno,
+                f"{path} was not written, and what was there before is unchanged: {e.strerror or e}",
+            ) from e
         raise
     _sync_folder(folder)
 

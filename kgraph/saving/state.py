@@ -32,7 +32,9 @@ def load_state(model: Any, reader: WeightsReader, skip_mismatch: bool = False) -
         except (ValueError, KeyError, TypeError) as e:
             if not skip_mismatch:
                 name = getattr(item, "name", type(item).__name__)
-                problems.append(f"{type(item).__name__} {name!r} (at {path or 'the top'!r} of the file): {e}")
+                problems.append(
+                    f"{type(item).__name__} {name!r} (at {path or 'the top'!r} of the file): {e}"
+                )
     return problems
 
 
@@ -48,7 +50,9 @@ def objects_with_paths(root: Any) -> Iterator[tuple[str, Any]]:
             seen.add(id(item))
             if hasattr(item, "save_own_variables"):
                 yield path, item
-            pending += reversed([(f"{path}/{name}" if path else name, child) for name, child in _attributes(item)])
+            pending += reversed(
+                [(f"{path}/{name}" if path else name, child) for name, child in _attributes(item)]
+            )
 
 
 def _items(container: Any) -> Iterator[tuple[str, Any]]:
@@ -66,7 +70,11 @@ def _items(container: Any) -> Iterator[tuple[str, Any]]:
 
 def _holds_objects(container: Any) -> bool:
     items = container.values() if isinstance(container, dict) else container
-    return any(isinstance(i, Layer | Optimizer) or (isinstance(i, list | tuple | dict) and _holds_objects(i)) for i in items)
+    return any(
+        isinstance(i, Layer | Optimizer)
+        or (isinstance(i, list | tuple | dict) and _holds_objects(i))
+        for i in items
+    )
 
 
 def _attributes(item: Any) -> Iterator[tuple[str, Any]]:
@@ -74,15 +82,21 @@ def _attributes(item: Any) -> Iterator[tuple[str, Any]]:
         return  # an optimizer's variables are all its own
     if item._obj_type() in ("Sequential", "Functional"):
         yield "layers", item.layers
-    skipped = _base_attributes() | ({"layers", "_functional", "_operations", "operations"} if item._obj_type() != "Layer" else set())
+    skipped = _base_attributes() | (
+        {"layers", "_functional", "_operations", "operations"}
+        if item._obj_type() != "Layer"
+        else set()
+    )
     for name in sorted(dir(item), key=lambda n: (n.startswith("_"), n)):
         if name.startswith("__") or name in skipped:
             continue
         try:
             child = getattr(item, name)
-        except Exception:  # noqa: BLE001, S112  # a property that cannot be read yet holds no weights
+        except Exception:  # a property that cannot be read yet holds no weights
             continue
-        if isinstance(child, Layer | Optimizer) or (isinstance(child, list | tuple | dict) and _holds_objects(child)):
+        if isinstance(child, Layer | Optimizer) or (
+            isinstance(child, list | tuple | dict) and _holds_objects(child)
+        ):
             yield name, child
 
 

@@ -68,7 +68,9 @@ class WeightsReader:
             if link is None:
                 return None
             if not isinstance(link, h5py.HardLink):
-                raise DamagedFileError(f"the weights at {path!r} are a link to another place, which is not followed")
+                raise DamagedFileError(
+                    f"the weights at {path!r} are a link to another place, which is not followed"
+                )
             at = at[part]
         return at
 
@@ -102,17 +104,23 @@ class GroupReader:
             raise KeyError(key)
         place = f"{self._path}/vars/{key}"
         if not isinstance(link, h5py.HardLink):
-            raise DamagedFileError(f"the weights at {place!r} are a link to another place, which is not followed")
+            raise DamagedFileError(
+                f"the weights at {place!r} are a link to another place, which is not followed"
+            )
         dataset = self._group[key]
         if not isinstance(dataset, h5py.Dataset):
             raise DamagedFileError(f"expected an array at {place!r}")
         if dataset.external or dataset.is_virtual:
-            raise DamagedFileError(f"the array at {place!r} lies in another file, which is not read")
+            raise DamagedFileError(
+                f"the array at {place!r} lies in another file, which is not read"
+            )
         if dataset.dtype.kind not in "biuf":
             raise DamagedFileError(f"the array at {place!r} holds {dataset.dtype}, not numbers")
         stored = dataset.id.get_storage_size()
         if dataset.nbytes > 100 * max(stored, 1) + 2**20:
-            raise DamagedFileError(f"the array at {place!r} claims {dataset.nbytes} bytes, and {stored} are there")
+            raise DamagedFileError(
+                f"the array at {place!r} claims {dataset.nbytes} bytes, and {stored} are there"
+            )
         array: np.ndarray = np.empty(dataset.shape, dataset.dtype)
         if array.size:
             dataset.read_direct(array)

@@ -25,7 +25,16 @@ class Progbar:
         prefix: stands before the line, with `verbose=2`.
     """
 
-    def __init__(self, target: int | None, width: int = 20, verbose: int = 1, interval: float = _INTERVAL, stateful_metrics: Any = None, unit_name: str = "step", prefix: str = "") -> None:
+    def __init__(
+        self,
+        target: int | None,
+        width: int = 20,
+        verbose: int = 1,
+        interval: float = _INTERVAL,
+        stateful_metrics: Any = None,
+        unit_name: str = "step",
+        prefix: str = "",
+    ) -> None:
         self.target = target
         self.width = width
         self.verbose = verbose
@@ -40,7 +49,12 @@ class Progbar:
         self._width_drawn = 0
         self._finished = False
 
-    def update(self, current: int, values: list[tuple[str, Any]] | None = None, finalize: bool | None = None) -> None:
+    def update(
+        self,
+        current: int,
+        values: list[tuple[str, Any]] | None = None,
+        finalize: bool | None = None,
+    ) -> None:
         """Shows that `current` steps are done, with `(name, value)` pairs behind the bar."""
         if self._finished and finalize:
             return
@@ -56,7 +70,9 @@ class Progbar:
             self._draw(now, values or [], finalize)
         elif self.verbose == 2 and finalize:
             steps = f"{current}/{self.target or current}"
-            sys.stdout.write(f"{self.prefix}{steps} - {self._timing(now, finalize)}{_values_text(values or [])}\n")
+            sys.stdout.write(
+                f"{self.prefix}{steps} - {self._timing(now, finalize)}{_values_text(values or [])}\n"
+            )
             sys.stdout.flush()
         self._finished = finalize
 
@@ -107,7 +123,11 @@ def _values_text(values: list[tuple[str, Any]]) -> str:
     parts = []
     for name, value in values:
         if isinstance(value, float):
-            parts.append(f" - {name}: {value:.4f}" if math.isnan(value) or abs(value) > 1e-3 or value == 0 else f" - {name}: {value:.4e}")
+            parts.append(
+                f" - {name}: {value:.4f}"
+                if math.isnan(value) or abs(value) > 1e-3 or value == 0
+                else f" - {name}: {value:.4e}"
+            )
         else:
             parts.append(f" - {name}: {value}")
     return "".join(parts)

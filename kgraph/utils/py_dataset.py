@@ -21,20 +21,26 @@ class PyDataset:
         max_queue_size: at most so many batches wait, with several workers.
     """
 
-    def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
+    def __init__(
+        self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10
+    ) -> None:
         self.workers = workers
         self.use_multiprocessing = use_multiprocessing
         self.max_queue_size = max_queue_size
 
     def __getitem__(self, index: int) -> Any:
         """Returns the batch at `index`, from 0 to `num_batches - 1`."""
-        raise NotImplementedError(f"{type(self).__name__} must implement `__getitem__(index)`, which returns a batch.")
+        raise NotImplementedError(
+            f"{type(self).__name__} must implement `__getitem__(index)`, which returns a batch."
+        )
 
     @property
     def num_batches(self) -> int | None:
         """The batches of an epoch; None: endless. The default is `len(self)`."""
         if type(self).__len__ is PyDataset.__len__:
-            raise NotImplementedError(f"{type(self).__name__} must implement `num_batches` or `__len__`.")
+            raise NotImplementedError(
+                f"{type(self).__name__} must implement `num_batches` or `__len__`."
+            )
         return len(self)
 
     def __len__(self) -> int:

@@ -3,7 +3,14 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["assert_same_structure", "flatten", "is_nested", "map_structure", "pack_sequence_as", "paths"]
+__all__ = [
+    "assert_same_structure",
+    "flatten",
+    "is_nested",
+    "map_structure",
+    "pack_sequence_as",
+    "paths",
+]
 
 
 def is_nested(structure: Any) -> bool:
@@ -45,7 +52,9 @@ def pack_sequence_as(structure: Any, leaves: list[Any]) -> Any:
     rest = iter(leaves)
     packed = _pack(structure, rest)
     if next(rest, rest) is not rest:
-        raise ValueError(f"expected {len(flatten(structure))} leaves for {structure!r}; got {len(leaves)}")
+        raise ValueError(
+            f"expected {len(flatten(structure))} leaves for {structure!r}; got {len(leaves)}"
+        )
     return packed
 
 

@@ -12,13 +12,15 @@ from kgraph.passes.decompose import Decompose
 from kgraph.passes.pipeline import simplification
 
 
-def compile(fn: Function, *, state: int, donate: Mapping[int, int], options: Options) -> object:  # noqa: A001  # Backend
+def compile(fn: Function, *, state: int, donate: Mapping[int, int], options: Options) -> object:  # Backend
     """An executable of `fn`."""
     from kgraph.codegen.jax.executable import JaxExecutable
     from kgraph.codegen.jax.lowering import lower
 
     passes = (*simplification(), Decompose(keep=tuple(lower)))
-    return JaxExecutable(run_passes(fn, passes, disabled=options.disabled, check=options.verify), options.tf32)
+    return JaxExecutable(
+        run_passes(fn, passes, disabled=options.disabled, check=options.verify), options.tf32
+    )
 
 
 def fingerprint(options: Options) -> Mapping[str, str]:

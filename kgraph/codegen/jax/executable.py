@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
-from jax import lax
 
+import jax
+from jax import lax
 from kgraph.codegen.arrays import accept_array
 from kgraph.codegen.base import Array
 from kgraph.codegen.jax import lowering
@@ -25,7 +25,9 @@ class JaxExecutable:
 
     def accept(self, value: object, type_: TensorType, name: str) -> Array:
         """A jax array of the right dtype as it is; anything else as a numpy array."""
-        if isinstance(value, jax.Array) and value.dtype == np.dtype(type_.dtype if type_.dtype != "bfloat16" else value.dtype):
+        if isinstance(value, jax.Array) and value.dtype == np.dtype(
+            type_.dtype if type_.dtype != "bfloat16" else value.dtype
+        ):
             return value
         return accept_array(value, type_, name)
 

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
+import jax
+from jax import lax
 from kgraph.ir import OPS, Function, Op, Value, is_float, numpy_dtype
 
 Lowering = Callable[..., Any]
@@ -52,7 +52,11 @@ def lower_op(op: Op, *operands: Any) -> tuple[Any, ...]:
 
 def missing() -> list[str]:
     """The names of the ops without a lowering that have no decomposition either."""
-    return sorted(name for name, cls in OPS.items() if name not in lower and cls.decompose is Op.decompose and name != "param")
+    return sorted(
+        name
+        for name, cls in OPS.items()
+        if name not in lower and cls.decompose is Op.decompose and name != "param"
+    )
 
 
 def _array(type_: Any, value: Any) -> Any:
@@ -79,12 +83,16 @@ lower["round_nearest_even"] = lambda op, x: lax.round(x, lax.RoundingMethod.TO_N
 lower["round_nearest_afz"] = lambda op, x: lax.round(x, lax.RoundingMethod.AWAY_FROM_ZERO)
 lower["stop_gradient"] = lambda op, x: x
 lower["bitcast_convert"] = lambda op, x: lax.bitcast_convert_type(x, numpy_dtype(op.dtype))
-lower["clamp"] = lambda op, low, x, high: lax.max(jnp.broadcast_to(low, x.shape), lax.min(x, jnp.broadcast_to(high, x.shape)))
+lower["clamp"] = lambda op, low, x, high: lax.max(
+    jnp.broadcast_to(low, x.shape), lax.min(x, jnp.broadcast_to(high, x.shape))
+)
 
 
 @_for("compare")
 def _compare(op: Any, x: Any, y: Any) -> Any:
-    return {"EQ": lax.eq, "NE": lax.ne, "LT": lax.lt, "LE": lax.le, "GT": lax.gt, "GE": lax.ge}[op.direction](x, y)
+    return {"EQ": lax.eq, "NE": lax.ne, "LT": lax.lt, "LE": lax.le, "GT": lax.gt, "GE": lax.ge}[
+        op.direction
+    ](x, y)
 
 
 @_for("select")
@@ -133,10 +141,14 @@ lower["assume_shape"] = lambda op, x: x
 lower["transpose"] = lambda op, x: lax.transpose(x, op.perm)
 lower["slice"] = lambda op, x: lax.slice(x, op.start, op.limit, op.stride)
 lower["reverse"] = lambda op, x: lax.rev(x, op.dims)
-lower["pad"] = lambda op, x, value: lax.pad(x, value, tuple(zip(op.low, op.high, op.interior, strict=True)))
+lower["pad"] = lambda op, x, value: lax.pad(
+    x, value, tuple(zip(op.low, op.high, op.interior, strict=True))
+)
 lower["concatenate"] = lambda op, *xs: lax.concatenate(xs, op.dim)
 lower["dynamic_slice"] = lambda op, x, *starts: lax.dynamic_slice(x, _starts(starts), op.sizes)
-lower["dynamic_update_slice"] = lambda op, x, update, *starts: lax.dynamic_update_slice(x, update, _starts(starts))
+lower["dynamic_update_slice"] = lambda op, x, update, *starts: lax.dynamic_update_slice(
+    x, update, _starts(starts)
+)
 
 
 def _starts(starts: Any) -> list[Any]:
@@ -146,8 +158,12 @@ def _starts(starts: Any) -> list[Any]:
 
 @_for("gather")
 def _gather(op: Any, x: Any, indices: Any) -> Any:
-    numbers = lax.GatherDimensionNumbers(op.offset_dims, op.collapsed_slice_dims, op.start_index_map)
-    return lax.gather(x, _index_last(op, indices), numbers, op.slice_sizes, mode=lax.GatherScatterMode.CLIP)
+    numbers = lax.GatherDimensionNumbers(
+        op.offset_dims, op.collapsed_slice_dims, op.start_index_map
+    )
+    return lax.gather(
+        x, _index_last(op, indices), numbers, op.slice_sizes, mode=lax.GatherScatterMode.CLIP
+    )
 
 
 @_for("scatter")
@@ -156,7 +172,9 @@ def _scatter(op: Any, x: Any, indices: Any, updates: Any) -> Any:
         "add": lax.scatter_add, "set": lax.scatter, "max": lax.scatter_max, "min": lax.scatter_min,
         "multiply": lax.scatter_mul,
     }[op.kind]  # fmt: skip
-    numbers = lax.ScatterDimensionNumbers(op.update_window_dims, op.inserted_window_dims, op.scatter_dims_to_operand_dims)
+    numbers = lax.ScatterDimensionNumbers(
+        op.update_window_dims, op.inserted_window_dims, op.scatter_dims_to_operand_dims
+    )
     mode = lax.GatherScatterMode.FILL_OR_DROP
     return function(x, _index_last(op, indices), updates, numbers, mode=mode)
 
@@ -180,11 +198,22 @@ def _identity(kind: str, dtype: Any) -> Any:
         return np.ones((), dtype)
     if dtype == np.bool_:
         return np.asarray(kind == "min")
-    low, high = (-np.inf, np.inf) if jnp.issubdtype(dtype, jnp.floating) else (jnp.iinfo(dtype).min, jnp.iinfo(dtype).max)
+    low, high = (
+        (-np.inf, np.inf)
+        if jnp.issubdtype(dtype, jnp.floating)
+        else (jnp.iinfo(dtype).min, jnp.iinfo(dtype).max)
+    )
     return np.asarray(low if kind == "max" else high).astype(dtype)
 
 
-_COMBINE = {"sum": lax.add, "product": lax.mul, "max": lax.max, "min": lax.min, "and": lax.bitwise_and, "or": lax.bitwise_or}
+_COMBINE = {
+    "sum": lax.add,
+    "product": lax.mul,
+    "max": lax.max,
+    "min": lax.min,
+    "and": lax.bitwise_and,
+    "or": lax.bitwise_or,
+}
 
 
 def _widened(x: Any) -> Any:
@@ -195,7 +224,9 @@ def _widened(x: Any) -> Any:
 @_for("reduce")
 def _reduce(op: Any, x: Any) -> Any:
     wide = _widened(x)
-    return lax.reduce(wide, _identity(op.kind, wide.dtype), _COMBINE[op.kind], op.dims).astype(x.dtype)
+    return lax.reduce(wide, _identity(op.kind, wide.dtype), _COMBINE[op.kind], op.dims).astype(
+        x.dtype
+    )
 
 
 @_for("arg_reduce")
@@ -207,7 +238,14 @@ def _arg_reduce(op: Any, x: Any) -> Any:
 def _reduce_window(op: Any, x: Any) -> Any:
     wide = _widened(x)
     out = lax.reduce_window(
-        wide, _identity(op.kind, wide.dtype), _COMBINE[op.kind], op.window, op.strides, op.padding, op.base_dilation, op.window_dilation
+        wide,
+        _identity(op.kind, wide.dtype),
+        _COMBINE[op.kind],
+        op.window,
+        op.strides,
+        op.padding,
+        op.base_dilation,
+        op.window_dilation,
     )
     return out.astype(x.dtype)
 
@@ -215,11 +253,15 @@ def _reduce_window(op: Any, x: Any) -> Any:
 @_for("select_and_scatter")
 def _select_and_scatter(op: Any, x: Any, source: Any) -> Any:
     """lax has it as the gradient of a max-pool; other kinds by way of the negated operand."""
-    from jax._src.lax.windowed_reductions import _select_and_scatter_add  # no public name for the op itself
+    from jax._src.lax.windowed_reductions import (
+        _select_and_scatter_add,
+    )  # no public name for the op itself
 
     wide, updates = _widened(x), _widened(source)
     select = lax.ge_p if op.kind == "max" else lax.le_p
-    return _select_and_scatter_add(updates, wide, select, op.window, op.strides, op.padding).astype(x.dtype)
+    return _select_and_scatter_add(updates, wide, select, op.window, op.strides, op.padding).astype(
+        x.dtype
+    )
 
 
 @_for("sort")
@@ -228,7 +270,10 @@ def _sort(op: Any, *xs: Any) -> Any:
         return tuple(lax.sort(xs, dimension=op.dim, is_stable=True, num_keys=op.num_keys))
     # stable and descending: sort the mirrored array ascending, then mirror it back
     mirrored = [lax.rev(x, (op.dim,)) for x in xs]
-    return tuple(lax.rev(x, (op.dim,)) for x in lax.sort(mirrored, dimension=op.dim, is_stable=True, num_keys=op.num_keys))
+    return tuple(
+        lax.rev(x, (op.dim,))
+        for x in lax.sort(mirrored, dimension=op.dim, is_stable=True, num_keys=op.num_keys)
+    )
 
 
 @_for("top_k")
@@ -241,7 +286,9 @@ def _top_k(op: Any, x: Any) -> Any:
 
 
 # The precision of the contractions in the function that is being traced.
-contraction_precision: ContextVar[lax.Precision] = ContextVar("contraction_precision", default=lax.Precision.HIGHEST)
+contraction_precision: ContextVar[lax.Precision] = ContextVar(
+    "contraction_precision", default=lax.Precision.HIGHEST
+)
 
 
 def _accumulator(dtype: Any) -> Any:
@@ -256,7 +303,13 @@ def _dot_general(op: Any, lhs: Any, rhs: Any) -> Any:
     if lhs.dtype == jnp.bool_:
         lhs, rhs = lhs.astype(jnp.int32), rhs.astype(jnp.int32)
         return lax.dot_general(lhs, rhs, numbers) != 0
-    out = lax.dot_general(lhs, rhs, numbers, precision=contraction_precision.get(), preferred_element_type=_accumulator(lhs.dtype))
+    out = lax.dot_general(
+        lhs,
+        rhs,
+        numbers,
+        precision=contraction_precision.get(),
+        preferred_element_type=_accumulator(lhs.dtype),
+    )
     return out.astype(lhs.dtype)
 
 
@@ -264,7 +317,9 @@ def _dot_general(op: Any, lhs: Any, rhs: Any) -> Any:
 def _convolution(op: Any, lhs: Any, rhs: Any) -> Any:
     sides, out = op.dims.split("->")
     left, right = sides.split("_")
-    numbers = lax.ConvDimensionNumbers(_positions(left, "bf"), _positions(right, "oi"), _positions(out, "bf"))
+    numbers = lax.ConvDimensionNumbers(
+        _positions(left, "bf"), _positions(right, "oi"), _positions(out, "bf")
+    )
     if any(op.reversal):
         spatial = numbers.rhs_spec[2:]
         rhs = lax.rev(rhs, tuple(d for d, r in zip(spatial, op.reversal, strict=True) if r))
@@ -298,7 +353,14 @@ def _while(op: Any, *operands: Any) -> Any:
 
 @_for("if")
 def _if(op: Any, pred: Any, *captures: Any) -> Any:
-    return tuple(lax.cond(pred, lambda *xs: tuple(run(op.then, xs)), lambda *xs: tuple(run(op.orelse, xs)), *captures))
+    return tuple(
+        lax.cond(
+            pred,
+            lambda *xs: tuple(run(op.then, xs)),
+            lambda *xs: tuple(run(op.orelse, xs)),
+            *captures,
+        )
+    )
 
 
 @_for("case")
@@ -318,7 +380,9 @@ def _scan(op: Any, *operands: Any) -> Any:
         out = run(op.body, [*carry, *rows, *captures])
         return tuple(out[:n]), tuple(out[n:])
 
-    carry, ys = lax.scan(step, tuple(operands[:n]), tuple(operands[n : n + m]), length=op.length, reverse=op.reverse)
+    carry, ys = lax.scan(
+        step, tuple(operands[:n]), tuple(operands[n : n + m]), length=op.length, reverse=op.reverse
+    )
     return (*carry, *ys)
 
 
