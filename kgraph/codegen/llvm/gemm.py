@@ -33,6 +33,7 @@ from kgraph.codegen.llvm.emit import (
 from kgraph.codegen.llvm.gemm_dot import dots, emit_dots
 from kgraph.codegen.llvm.gemm_pack import Source, pack
 from kgraph.codegen.llvm.gemm_spec import (
+    FEW_ROWS,
     Epilogue,
     GemmSpec,
     block_rows,
@@ -69,7 +70,7 @@ def emit_gemm(module: Module, name: str, spec: GemmSpec) -> str:
         if few is None:
             body.emit()
         else:
-            choice = f.choose(f.compare("LE", body.m, few.rows))
+            choice = f.choose(f.compare("LE", body.m, FEW_ROWS))
             with choice.then():
                 f.call(name + ".few", f.parameters)
                 choice.give()
@@ -229,7 +230,7 @@ class _Tiles:
         (row, row_end), (start, k) = rows, inner
         heights = [height]
         if spec.m is None:
-            heights += _powers_below(height)
+            heights += [size for size in (height // 2, 1) if 0 < size < height]
         elif spec.m % height:
             heights.append(spec.m % height)
 
@@ -249,15 +250,11 @@ class _Tiles:
         whole = f.sub(row_end, f.srem(f.sub(row_end, row), height))
         with f.loop(row, whole, height, name="row") as first:
             call(first, height)
-        position = whole
         for count in heights[1:]:
-            choice = f.choose(f.compare("GE", f.sub(row_end, position), count))
-            with choice.then():
-                call(position, count)
-                choice.give(f.add(position, count))
-            with choice.otherwise():
-                choice.give(position)
-            position = choice.results[0]
+            start_row = whole
+            whole = f.sub(row_end, f.srem(f.sub(row_end, start_row), count))
+            with f.loop(start_row, whole, count, name="row") as first:
+                call(first, count)
 
     def _tile(self, rows: int) -> str:
         gemm = self.gemm
@@ -265,12 +262,6 @@ class _Tiles:
         if name not in gemm.module:
             _emit_tile(gemm, name, rows)
         return name
-
-
-def _powers_below(height: int) -> list[int]:
-    """Tile heights that make up any rest of rows, each used at most once."""
-    powers = [1 << bit for bit in range(height.bit_length())]
-    return [power for power in reversed(powers) if power < height]
 
 
 def _passed(f: Function, spec: GemmSpec) -> list[Operand]:

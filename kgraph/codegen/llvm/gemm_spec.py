@@ -17,6 +17,10 @@ from kgraph.codegen.llvm.target import Target
 Epilogue = Callable[[Function, Operand, Operand, Operand, "Operand | None"], "Operand | None"]
 
 
+# Up to so many rows of a product B is read where it lies.
+FEW_ROWS = 3
+
+
 @dataclass(frozen=True, eq=False)
 class GemmSpec:
     """What to compute. Sizes and strides (in elements) are numbers, or None for arguments.
@@ -157,11 +161,12 @@ def whole_panels(spec: GemmSpec, target: Target, shape: Shape) -> bool:
 def few_rows_shape(spec: GemmSpec, target: Target) -> Shape | None:
     """For an unknown m: the tile of a second version that reads B in place, if that can be.
 
-    Packing B costs as much as a product with a few rows; a batch of one must not pay it.
+    Packing B costs as much as a product with `FEW_ROWS` rows; a batch of one must not pay it. One
+    row at a time, which reads the panel again from L2, keeps this version small.
     """
     shape = spec.shape(target)
     if spec.m is not None or direct_b(spec, shape) or spec.n == shape.columns:
         return None
     if not direct_b(replace(spec, m=1), shape):
         return None
-    return choose_shape(target, compute_dtype(spec.dtype), 4, spec.n)
+    return choose_shape(target, compute_dtype(spec.dtype), 1, spec.n)
