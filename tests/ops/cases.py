@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.ops.row import Case, Row
-from tests.ops.rows import contract, control, indexed, shape
+from tests.ops.rows import contract, control, elementwise, indexed, shape
 
-ROWS: list[Row] = [*shape.ROWS, *indexed.ROWS, *contract.ROWS, *control.ROWS]
+ROWS: list[Row] = [*elementwise.ROWS, *shape.ROWS, *indexed.ROWS, *contract.ROWS, *control.ROWS]
 CASES: list[Case] = [case for r in ROWS for case in r.cases()]
 
 

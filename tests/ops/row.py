@@ -58,7 +58,9 @@ class Row:
         """One case per dtype and group; those with another than the first of both are slow."""
         found = []
         for d, dtype in enumerate(self.dtypes):
-            found += [Case(self, dtype, i, False, d > 0 and i > 0) for i in range(len(self.operands))]
+            found += [
+                Case(self, dtype, i, False, d > 0 and i > 0) for i in range(len(self.operands))
+            ]
             if self.special:
                 found.append(Case(self, dtype, 0, True, False))
         return found
@@ -71,7 +73,9 @@ def row(op: str, build: Build, *operands: str, **options: Any) -> Row:
 
 def read_types(text: str, dtype: str) -> tuple[TensorType, ...]:
     """The types of `T[batch,3] i32[]`, with T replaced by `dtype`."""
-    named = [f"%x{i}: {t.replace('T[', short_dtype(dtype) + '[')}" for i, t in enumerate(text.split())]
+    named = [
+        f"%x{i}: {t.replace('T[', short_dtype(dtype) + '[')}" for i, t in enumerate(text.split())
+    ]
     return tuple(p.type for p in parse(f"fn({', '.join(named)})\n  return").params)
 
 
@@ -129,12 +133,16 @@ class Case:
             found.append(_array(random, shape, t.dtype, domain, self.special))  # type: ignore[arg-type]  # of one
         return found
 
-    def assert_close(self, got: Sequence[Array], want: Sequence[Array], factor: float = 1.0) -> None:
+    def assert_close(
+        self, got: Sequence[Array], want: Sequence[Array], factor: float = 1.0
+    ) -> None:
         """Both have the types of the results; bits of integers, `loose` times the tolerance of floats, equal."""
         assert len(got) == len(want)
         for a, w in zip(got, want, strict=True):
             a, w = np.asarray(a), np.asarray(w)
-            assert (a.dtype, a.shape) == (w.dtype, w.shape), f"{self}: {a.dtype}{a.shape}, not {w.dtype}{w.shape}"
+            assert (a.dtype, a.shape) == (w.dtype, w.shape), (
+                f"{self}: {a.dtype}{a.shape}, not {w.dtype}{w.shape}"
+            )
             if str(w.dtype) not in TOLERANCE:
                 np.testing.assert_array_equal(a, w, err_msg=str(self))
                 continue
@@ -142,7 +150,11 @@ class Case:
             wide, other = w.astype(np.float64), a.astype(np.float64)
             finite = np.isfinite(wide)
             np.testing.assert_array_equal(other[~finite], wide[~finite], err_msg=str(self))
-            scale = np.max(np.abs(wide[finite]), initial=0.0) if self.row.normwise else np.abs(wide[finite])
+            scale = (
+                np.max(np.abs(wide[finite]), initial=0.0)
+                if self.row.normwise
+                else np.abs(wide[finite])
+            )
             error = np.abs(other[finite] - wide[finite])
             smallest = float(np.finfo(np.float32).tiny if str(w.dtype) != "float64" else 0)
             assert (error <= tolerance * scale + smallest).all(), (
@@ -155,7 +167,9 @@ def _identity(t: TensorType) -> Function:
     return b.function(b.param("x", t))
 
 
-def _array(random: np.random.Generator, shape: list[int], dtype: str, domain: Domain, special: bool) -> Array:
+def _array(
+    random: np.random.Generator, shape: list[int], dtype: str, domain: Domain, special: bool
+) -> Array:
     numpy = numpy_dtype(dtype)
     if dtype == "bool":
         return random.integers(0, 2, shape).astype(np.bool_)
@@ -168,7 +182,11 @@ def _array(random: np.random.Generator, shape: list[int], dtype: str, domain: Do
         return random.integers(int(low), int(high), shape, endpoint=False).astype(numpy)
     if domain == "distinct":  # far apart, so that no finite difference changes the order
         count = int(np.prod(shape, dtype=int))
-        return ((random.permutation(count) - count / 2 + 0.3) / max(4, count / 8)).reshape(shape).astype(numpy)
+        return (
+            ((random.permutation(count) - count / 2 + 0.3) / max(4, count / 8))
+            .reshape(shape)
+            .astype(numpy)
+        )
     if isinstance(domain, tuple):
         return np.asarray(random.uniform(*domain, shape)).astype(numpy)
     values = random.uniform(0.3, 2.0, shape)  # of "positive"
@@ -182,10 +200,27 @@ def _special(random: np.random.Generator, shape: list[int], dtype: str) -> Array
     count = int(np.prod(shape, dtype=int))
     if "int" in dtype:
         limits = np.iinfo(numpy)
-        odd = np.array([limits.min, limits.max, 0, 1, limits.max - 1, limits.max // 2, limits.min + 1, 3], numpy)
+        odd = np.array(
+            [limits.min, limits.max, 0, 1, limits.max - 1, limits.max // 2, limits.min + 1, 3],
+            numpy,
+        )
     else:
         largest = {"float16": 65504.0, "float64": 1.7e308}.get(dtype, 3.3e38)
         odd = np.array(
-            [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, largest, -largest, 1 / largest, -0.5, 2.5], numpy
+            [
+                np.nan,
+                np.inf,
+                -np.inf,
+                0.0,
+                -0.0,
+                1.0,
+                -1.0,
+                largest,
+                -largest,
+                1 / largest,
+                -0.5,
+                2.5,
+            ],
+            numpy,
         )
     return odd[random.integers(0, len(odd), count)].reshape(shape)

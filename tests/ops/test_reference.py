@@ -80,8 +80,13 @@ def test_gradients_are_finite_differences(case: Case) -> None:
         at = i * (1 + count)
         slope = (ahead[at] - behind[at]) / (2 * step)
         floats = [d for d in direction if is_float(str(d.dtype))]
-        want = sum(np.sum(g * d) for g, d in zip(found[at + 1 : at + 1 + count], floats, strict=True))
-        size = sum(np.sum(np.abs(g * d)) for g, d in zip(found[at + 1 : at + 1 + count], floats, strict=True))
+        want = sum(
+            np.sum(g * d) for g, d in zip(found[at + 1 : at + 1 + count], floats, strict=True)
+        )
+        size = sum(
+            np.sum(np.abs(g * d))
+            for g, d in zip(found[at + 1 : at + 1 + count], floats, strict=True)
+        )
         assert abs(slope - want) <= 1e-7 * size + 1e-8 * max(1.0, abs(found[at])), (i, slope, want)
 
 
@@ -112,5 +117,7 @@ def _weighted(b: Builder, values: tuple[Value, ...], random: np.random.Generator
     for v in values:
         if is_float(v.dtype):
             square = b.multiply(v, b.multiply(v, b.splat(random.uniform(0.5, 1.5), v.type)))
-            total = b.add(total, b.reduce(square, "sum", tuple(range(v.type.rank))) if v.type.rank else square)
+            total = b.add(
+                total, b.reduce(square, "sum", tuple(range(v.type.rank))) if v.type.rank else square
+            )
     return total

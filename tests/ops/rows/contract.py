@@ -23,7 +23,9 @@ def convolution(
     dtypes: tuple[str, ...] = BOTH,
 ) -> Row:
     def build(b: Builder, x: Value, w: Value) -> Any:
-        return b.convolution(x, w, dims, strides, padding, lhs_dilation, rhs_dilation, reversal, *groups)
+        return b.convolution(
+            x, w, dims, strides, padding, lhs_dilation, rhs_dilation, reversal, *groups
+        )
 
     return row("convolution", build, *operands, dtypes=dtypes, label=label, loose=4)
 
@@ -46,8 +48,6 @@ def window(
         return b.reduce_window(x, kind, size, strides, pads, base or once, dilation or once)
 
     return row("reduce_window", build, *operands, label=f"{kind}{label}", **options)
-
-
 
 
 POOL = ((1, 2, 2, 1), (1, 2, 2, 1), ((0, 0),) * 4)

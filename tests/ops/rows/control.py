@@ -31,8 +31,13 @@ def power(b: Builder, x: Value, n: Value) -> object:
     return b.while_(
         (n, x),
         (x,),
-        region((i32, x.type, x.type), lambda b, n, y, x: b.compare(n, b.constant(0, "int32"), "GT")),
-        region((i32, x.type, x.type), lambda b, n, y, x: (b.subtract(n, b.constant(1, "int32")), b.multiply(y, x))),
+        region(
+            (i32, x.type, x.type), lambda b, n, y, x: b.compare(n, b.constant(0, "int32"), "GT")
+        ),
+        region(
+            (i32, x.type, x.type),
+            lambda b, n, y, x: (b.subtract(n, b.constant(1, "int32")), b.multiply(y, x)),
+        ),
     )
 
 
@@ -57,7 +62,9 @@ def blocks(b: Builder, x: Value, w: Value) -> object:
         count = b.cast(b.dim_size(block, "int32"), x.dtype)
         mean = b.divide(b.reduce(y, "sum", (0,)), b.broadcast(count, y.shape[1:]))
         apart = b.subtract(y, b.broadcast(mean, y.shape, (1,)))
-        variance = b.divide(b.reduce(b.multiply(apart, apart), "sum", (0,)), b.broadcast(count, y.shape[1:]))
+        variance = b.divide(
+            b.reduce(b.multiply(apart, apart), "sum", (0,)), b.broadcast(count, y.shape[1:])
+        )
         return y, index, sums, b.reduce(y, "max", (0,)), mean, variance
 
     types = (TensorType((), "int32"), rows, w.type)

@@ -75,7 +75,13 @@ ROWS = [
         )
         for kind in ("add", "set", "max", "min", "multiply")
     ],
-    row("scatter", scattered("set"), "bool[6,3] i32[5,1] bool[5,3]", domain=("any", (-2, 8), "any"), label="bool"),
+    row(
+        "scatter",
+        scattered("set"),
+        "bool[6,3] i32[5,1] bool[5,3]",
+        domain=("any", (-2, 8), "any"),
+        label="bool",
+    ),
     row(
         "scatter",
         lambda b, x, i, u: b.scatter(x, i, u, "add", (0, 3), (1,), (2, 1), 0),
