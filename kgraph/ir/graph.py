@@ -83,7 +83,9 @@ class Op:
         hidden = [
             f
             for f, kind in own.items()
-            if hasattr(Op, f) and f not in _OWN_NAMES and not str(kind).startswith("ClassVar")
+            if (hasattr(Op, f) or f in Op.__annotations__)
+            and f not in _OWN_NAMES
+            and not str(kind).startswith("ClassVar")
         ]
         if hidden:
             raise TypeError(f"{cls.__name__}: the fields {hidden} would hide attributes of Op")

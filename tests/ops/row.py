@@ -108,9 +108,14 @@ class Case:
         return self.row.gradient and self.dtype == "float64" and not self.special
 
     @property
+    def symbols(self) -> set[str]:
+        """The symbols in the types."""
+        return {s for t in self.types for s in t.symbols}
+
+    @property
     def symbolic(self) -> bool:
         """Does a type name a symbol?"""
-        return any(t.symbols for t in self.types)
+        return bool(self.symbols)
 
     def function(self, **sizes: int) -> Function:
         """The op over parameters, with the symbols in `sizes` bound."""

@@ -58,6 +58,14 @@ ROWS = [
         dtypes=BOTH,
         label="everything",
     ),
+    row(
+        "gather",
+        lambda b, x, i: b.gather(x, i, (1,), (0,), (0,), 1, (1, 3)),
+        "T[batch,3] i32[4]",
+        dtypes=BOTH,
+        domain=AROUND,
+        label="of_samples",
+    ),
     *[
         row(
             "scatter",

@@ -171,6 +171,13 @@ ROWS = [
         lambda b, x, v: b.pad(x, v, (0, 1), (0, x.shape[0]), (0, 1)),
         "T[batch,3] T[]",
         dtypes=("float32", "float64"),
+        label="symbolic",
+    ),
+    row(
+        "pad",
+        lambda b, x, v: b.pad(x, v, (0, 1), (0, 2), (0, 1)),
+        "T[batch,3] T[]",
+        dtypes=("float32", "float64"),
         label="batch",
     ),
     row(
@@ -258,6 +265,21 @@ ROWS = [
         domain="distinct",
         special=True,
         label="down",
+    ),
+    row(
+        "sort",
+        lambda b, x: b.sort((x,), 0, 1, False),
+        "T[batch,2]",
+        dtypes=("float32", "float64"),
+        domain="distinct",
+        label="of_samples",
+    ),
+    row(
+        "slice",
+        lambda b, x: b.slice(x, (0, 0), x.shape, (2, 1)),
+        "T[batch,2]",
+        dtypes=("float32", "float64"),
+        label="of_samples",
     ),
     row(
         "top_k",
