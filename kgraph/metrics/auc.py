@@ -1,11 +1,11 @@
 """The area under a curve of decisions at all thresholds."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from kgraph import config, ops
+from kgraph import config, ops, registry
 from kgraph.metrics.thresholds import COUNTS, ThresholdMetric, even_thresholds, update_counts
 from kgraph.registry import keras_export
 
@@ -168,6 +168,12 @@ class AUC(ThresholdMetric):
         if self._init_from_thresholds:
             config["thresholds"] = self._thresholds[1:-1]
         return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        # Keras writes the weights as a tensor, which the file holds in a form of its own.
+        weights = registry.deserialize_keras_object(config.get("label_weights"))
+        return cls(**{**config, "label_weights": weights})
 
 
 def _one_of(argument: str, value: str, allowed: Sequence[str]) -> str:
