@@ -14,9 +14,10 @@ from typing import TypeAlias
 
 from kgraph.ir import Fact, Function, Op, Size, Value, floordiv, is_nonnegative
 from kgraph.ir.ops.control import Fusion
-from kgraph.ir.ops.shape import Reshape
+from kgraph.ir.ops.shape import AssumeShape, Reshape
 
 ALIGNMENT = 64
+_VIEWS = (Reshape, AssumeShape)  # their results are their operands, in memory
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,12 @@ class Arena:
     offset: Size
 
 
-Place: TypeAlias = "Param | Result | Arena"
+@dataclass(frozen=True)
+class Elsewhere:
+    """The code has the value in a place of its own, such as a constant."""
+
+
+Place: TypeAlias = "Param | Result | Arena | Elsewhere"
 
 
 @dataclass(frozen=True)
@@ -84,12 +90,13 @@ def plan_memory(
     donated: Mapping[int, int] | None = None,
     scratch: Callable[[Op], Size] = lambda op: 0,
     in_place: Callable[[Op, int, int], bool] | None = None,
+    elsewhere: Callable[[Op], bool] = lambda op: False,
 ) -> MemoryPlan:
     """Places for all values of `fn`.
 
     `donated` maps a result's index to the parameter whose buffer it may be written to. `scratch` gives the bytes that
     an op wants while it runs. `in_place(op, operand, result)` says whether the op may write that result over that
-    operand; by default `writes_over`.
+    operand; by default `writes_over`. What `elsewhere` names gets memory only where it is a result of `fn`.
     """
     may = in_place or writes_over
     last = _last_reads(fn)
@@ -99,6 +106,9 @@ def plan_memory(
     wanted = _direct_results(fn, donated or {}, last, may)
     for at, op in enumerate(fn.ops):
         for k, v in enumerate(op.results):
+            if elsewhere(op) and v not in wanted:
+                state.buffer[v] = _Buffer(Elsewhere(), fixed=True)
+                continue
             state.buffer[v] = _buffer_for(state, op, at, k, v, wanted, last, may)
         bytes_wanted = scratch(op)
         if bytes_wanted != 0:
@@ -140,7 +150,7 @@ def _last_reads(fn: Function) -> dict[Value, int]:
     for at in range(len(fn.ops) - 1, -1, -1):
         op = fn.ops[at]
         for v in op.operands:
-            reads = last.get(op.result, at) if isinstance(op, Reshape) else at
+            reads = last.get(op.result, at) if isinstance(op, _VIEWS) else at
             last[v] = max(last.get(v, -1), at, reads)
     return last
 
@@ -158,7 +168,7 @@ def _direct_results(
     found: dict[Value, int] = {}
     where = {op: at for at, op in enumerate(fn.ops)}
     for i, v in enumerate(fn.results):
-        if v in found or v.op not in where or isinstance(v.op, Reshape):
+        if v in found or v.op not in where or isinstance(v.op, _VIEWS):
             continue
         if i in donated:
             p, at = fn.params[donated[i]], where[v.op]
@@ -180,7 +190,7 @@ def _buffer_for(
     last: dict[Value, int],
     may: Callable[[Op, int, int], bool],
 ) -> _Buffer:
-    if isinstance(op, Reshape):
+    if isinstance(op, _VIEWS):
         buffer = state.buffer[op.x]
         buffer.last = max(buffer.last, last.get(v, at))
         return buffer

@@ -1,0 +1,103 @@
+"""From a graph function to machine code: passes, memory plan, module, object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kgraph.codegen.base import NativeImage
+from kgraph.codegen.llvm.assemble import compile_object
+from kgraph.codegen.llvm.emit import I32, I64, PTR, Function, Module, Operand, constant
+from kgraph.codegen.llvm.fingerprint import target_of
+from kgraph.codegen.llvm.lower import Frame, Kernels, lower_body, plan_body
+from kgraph.codegen.llvm.target import Target
+from kgraph.codegen.options import Options
+from kgraph.ir import Function as Graph
+from kgraph.ir import Size
+from kgraph.passes.base import run_passes
+from kgraph.passes.memory import ALIGNMENT, MemoryPlan, Param
+from kgraph.passes.pipeline import llvm_pipeline
+
+_RUN = [("buffers", PTR), ("sizes", PTR), ("arena", PTR), ("context", PTR)]
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """The module of a function, as text, and what it wants around it."""
+
+    text: str
+    arena: Size
+
+
+def compile(
+    fn: Graph, *, state: int, donate: Mapping[int, int], options: Options
+) -> NativeImage:
+    """Compiles a verified function; see `codegen.base.Backend`."""
+    target = target_of(options)
+    scheduled = run_passes(
+        fn, llvm_pipeline(), disabled=options.disabled, check=options.verify
+    )
+    lowered = lower(scheduled, target, donate)
+    return NativeImage(
+        code=compile_object(lowered.text, target),
+        params=tuple(p.type for p in fn.params),
+        results=tuple(v.type for v in fn.results),
+        symbols=fn.symbols,
+        arena=lowered.arena,
+        in_place=bool(donate),
+    )
+
+
+def lower(fn: Graph, target: Target, donate: Mapping[int, int] | None = None) -> Lowered:
+    """The module of a scheduled function; its entry is `kgraph_run`."""
+    plan = plan_body(fn, target, donate)
+    staged = _staged(fn, plan, donate or {})
+    arena = plan.arena
+    stages: dict[int, Size] = {}
+    for i in staged:
+        stages[i] = arena
+        arena = arena + (fn.results[i].type.nbytes + (ALIGNMENT - 1)) // ALIGNMENT * ALIGNMENT
+    module = Module(target)
+    with module.function("kgraph_run", _RUN, returns=I32) as f:
+        buffers, sizes, base, context = f.parameters
+        symbols = {s: _word(f, sizes, i, I64) for i, s in enumerate(fn.symbols)}
+        frame = Frame(f, Kernels(module), symbols, context)
+        pointers = [_word(f, buffers, i) for i in range(len(fn.params) + len(fn.results))]
+        params, results = pointers[: len(fn.params)], pointers[len(fn.params) :]
+        lower_body(frame, fn, plan, params, results, base)
+        for i, offset in stages.items():
+            # Another copy may write over the parameter that this one reads.
+            stage = f.offset_bytes(base, frame.size(offset))
+            value = fn.results[i]
+            f.copy_bytes(stage, frame.pointer(value), frame.size(value.type.nbytes))
+        for value, i in plan.copies:
+            source = frame.pointer(value)
+            if i in stages:
+                source = f.offset_bytes(base, frame.size(stages[i]))
+            # A state that stays as it is may have one buffer as parameter and result.
+            with f.when(f.compare("NE", source, results[i])):
+                f.copy_bytes(results[i], source, frame.size(value.type.nbytes))
+        f.ret(constant(0, I32))
+    return Lowered(module.text(), arena)
+
+
+def _word(f: Function, table: Operand, index: int, kind: object = PTR) -> Operand:
+    place = f.offset(table, index, "int64")
+    name = "i64" if kind is I64 else "ptr"
+    return f.instruction(
+        I64 if kind is I64 else PTR, f"load {name}, ptr {place.text}, align 8", pure=False
+    )
+
+
+def _staged(fn: Graph, plan: MemoryPlan, donate: Mapping[int, int]) -> list[int]:
+    """The results that are copies of a donated parameter, other than the one they replace."""
+    donated = set(donate.values())
+    found = []
+    for value, i in plan.copies:
+        place = plan.places[value]
+        if isinstance(place, Param) and place.index in donated and donate.get(i) != place.index:
+            found.append(i)
+    return found
+
+
+__all__ = ["Lowered", "compile", "lower"]

@@ -1,0 +1,16 @@
+"""From ops to code: a table of lowerings by op class, over one evaluator of elements.
+
+Reading order: `index.py`, `element.py` (values at an index), `elementwise.py` and `moves.py` (its
+tables), `space.py` and `tiling.py` (loops), `loops.py`, `reduce.py`; then `frame.py` (kernels and
+launches), `table.py`, `body.py`.
+"""
+
+from kgraph.codegen.llvm.lower import fusion, loop_ops, moves, reduce  # noqa: F401  # fill the table
+from kgraph.codegen.llvm.lower.body import LoweringError, lower_body, lower_op, plan_body
+from kgraph.codegen.llvm.lower.frame import Code, Frame, Kernel, Kernels
+from kgraph.codegen.llvm.lower.table import LOWERINGS, lowers, missing, wants_scratch
+
+__all__ = [
+    "LOWERINGS", "Code", "Frame", "Kernel", "Kernels", "LoweringError", "lower_body", "lower_op",
+    "lowers", "missing", "plan_body", "wants_scratch",
+]  # fmt: skip

@@ -1,0 +1,95 @@
+"""A graph function into a frame: places from the memory plan, then op after op."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from kgraph.codegen.llvm.emit import Operand
+from kgraph.codegen.llvm.lower.frame import Frame
+from kgraph.codegen.llvm.lower.loop_ops import lower_as_loop
+from kgraph.codegen.llvm.lower.table import LOWERINGS, SCRATCH, is_loop
+from kgraph.codegen.llvm.target import Target
+from kgraph.ir import Function, Op, Value
+from kgraph.ir.ops.control import Fusion
+from kgraph.ir.ops.contract import DotGeneral
+from kgraph.ir.ops.convolution import Convolution
+from kgraph.ir.ops.shape import Constant
+from kgraph.passes.memory import Arena, MemoryPlan, Param, Place, Result, plan_memory, writes_over
+
+
+class LoweringError(NotImplementedError):
+    """An op that the llvm backend has no code for."""
+
+
+def plan_body(
+    fn: Function, target: Target, donated: Mapping[int, int] | None = None
+) -> MemoryPlan:
+    """The memory plan of a function, with the scratch that its lowerings want."""
+
+    def scratch(op: Op) -> object:
+        wanted = SCRATCH.get(type(op))
+        return 0 if wanted is None else wanted(op, target)
+
+    return plan_memory(
+        fn,
+        donated=donated,
+        scratch=scratch,  # type: ignore[arg-type]  # sizes
+        in_place=_in_place,
+        elsewhere=lambda op: isinstance(op, Constant),
+    )
+
+
+def _in_place(op: Op, operand: int, result: int) -> bool:
+    """A contraction may hold unfinished sums in its result, so it writes over nothing."""
+    if isinstance(op, Fusion) and any(isinstance(x, DotGeneral | Convolution) for x in op.body.ops):
+        return False
+    return (isinstance(op, Fusion) or is_loop(op)) and writes_over(op, operand, result)
+
+
+def lower_body(
+    frame: Frame,
+    fn: Function,
+    plan: MemoryPlan,
+    params: Sequence[Operand],
+    results: Sequence[Operand],
+    arena: Operand,
+) -> None:
+    """Writes the code of a function over parameters, results and an arena in memory."""
+    f = frame.f
+
+    def pointer(place: Place) -> Operand | None:
+        if isinstance(place, Param):
+            return params[place.index]
+        if isinstance(place, Result):
+            return results[place.index]
+        if isinstance(place, Arena):
+            return f.offset_bytes(arena, frame.size(place.offset))
+        return None
+
+    found: dict[Value, Operand] = {}
+    for value, place in plan.places.items():
+        where = pointer(place)
+        if where is not None:
+            found[value] = where
+    frame.pointers.update(found)
+    for op, offset in plan.scratch.items():
+        frame.scratches[op] = f.offset_bytes(arena, frame.size(offset))
+    for op in fn.ops:
+        lower_op(frame, op)
+
+
+def lower_op(frame: Frame, op: Op) -> None:
+    """Writes the code of one op."""
+    frame.f.comment(_describe(op))
+    lowering = LOWERINGS.get(type(op))
+    if lowering is None:
+        if not is_loop(op):
+            raise LoweringError(f"the llvm backend has no lowering for {op.name}")
+        lowering = lower_as_loop
+    lowering(frame, op)
+
+
+def _describe(op: Op) -> str:
+    types = ", ".join(str(v.type) for v in op.results)
+    path = op.location.path
+    return f"{op.name} -> {types}{f'  ({path})' if path else ''}"

@@ -1,0 +1,185 @@
+"""Where code is written: a function body with its sizes, memory and threads; kernels and launches.
+
+A `Frame` is a function of the module in which the ops of one graph function are written one after
+the other: `kgraph_run`, or the tile of a region. A `Kernel` is a function `tile(argument, index,
+thread, slab)` that does a part of one op. Whoever launches it puts what it needs, pointers and
+sizes, into a table; the kernel reads the table at its start. Equal kernels are emitted once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from kgraph.codegen.llvm.emit import I64, PTR, Function, Module, Operand
+from kgraph.codegen.llvm.lower.sizes import emit_size
+from kgraph.codegen.llvm.target import Target
+from kgraph.ir import Op, Shape, Size, Value
+
+_TILE = [("argument", PTR), ("index", I64), ("thread", I64), ("slab", PTR)]
+_TABLE = 16  # entries of the smallest table of arguments
+
+
+class Code:
+    """A function being written in which sizes have values."""
+
+    def __init__(self, f: Function, symbols: Mapping[str, Operand]) -> None:
+        self.f = f
+        self.symbols = symbols
+
+    @property
+    def target(self) -> Target:
+        """The CPU."""
+        return self.f.target
+
+    def size(self, size: Size) -> Operand:
+        """The i64 of a size."""
+        return emit_size(self.f, size, self.symbols)
+
+    def strides(self, shape: Shape) -> list[Operand]:
+        """The elements between neighbours along each dim of a dense array."""
+        found: list[Operand] = []
+        step: Size = 1
+        for d in reversed(shape):
+            found.append(self.size(step))
+            step = step * d
+        return found[::-1]
+
+
+class Kernel(Code):
+    """A kernel being written: what it was launched with, and the number of its tile."""
+
+    def __init__(
+        self, f: Function, symbols: Mapping[str, Operand], arguments: Sequence[Operand]
+    ) -> None:
+        super().__init__(f, symbols)
+        self.arguments = tuple(arguments)
+        self.index = f.parameter("index")
+        self.slab = f.parameter("slab")
+
+
+@dataclass
+class Kernels:
+    """The kernels of a module by what they do."""
+
+    module: Module
+    names: dict[Hashable, str] = field(default_factory=dict)
+    count: int = 0
+
+    def named(self, label: str) -> str:
+        """A new function name of the module."""
+        self.count += 1
+        return f"k{self.count}.{label}"
+
+
+class Frame(Code):
+    """The body of a graph function being written.
+
+    Attributes:
+        kernels: those of the module.
+        context: the runtime's context, or None where threads are at work already: kernels then run
+            serially.
+        pointers: where each value lies; `pointer` reads it.
+    """
+
+    def __init__(
+        self,
+        f: Function,
+        kernels: Kernels,
+        symbols: Mapping[str, Operand],
+        context: Operand | None,
+    ) -> None:
+        super().__init__(f, symbols)
+        self.kernels = kernels
+        self.context = context
+        self.pointers: dict[Value, Operand] = {}
+        self.scratches: dict[Op, Operand] = {}
+        self._tables: dict[int, Operand] = {}
+        self._parallel_for: Operand | None = None
+        if context is not None:
+            # Read at the head, where it dominates every use.
+            self._parallel_for = f.instruction(PTR, f"load ptr, ptr {context.text}", pure=False)
+
+    @property
+    def module(self) -> Module:
+        """The module of the function."""
+        return self.f.module
+
+    def pointer(self, value: Value) -> Operand:
+        """Where the value lies: dense, in row-major order."""
+        return self.pointers[value]
+
+    def scratch(self, op: Op) -> Operand:
+        """The memory that the op's lowering asked for."""
+        return self.scratches[op]
+
+    def launch(
+        self,
+        key: Hashable,
+        label: str,
+        arguments: Sequence[Operand],
+        count: Operand | int,
+        write: Callable[[Kernel], None],
+        symbols: Sequence[str] = (),
+    ) -> None:
+        """Runs tiles 0 .. count - 1 of a kernel, on several threads where there are several tiles.
+
+        Args:
+            key: equal for kernels that do the same; it covers all that `write` depends on but the
+                values of the arguments.
+            label: a part of the kernel's name.
+            arguments: pointers and i64 values; the kernel has them as `arguments`.
+            count: how many tiles; results must not depend on the order in which they run.
+            write: writes the kernel.
+            symbols: those whose values the kernel needs.
+        """
+        f = self.f
+        values = [*arguments, *(self.symbols[s] for s in symbols)]
+        name = self.kernels.names.get(key)
+        if name is None:
+            name = self.kernels.names[key] = self.kernels.named(label)
+            self._write_kernel(name, [x.type is PTR for x in values], symbols, write)
+        table = self._table(len(values))
+        for i, value in enumerate(values):
+            place = f.offset(table, i, "int64")
+            f.statement(f"store {value!r}, ptr {place.text}, align 8")
+        self._run(name, table, f.index(count))
+
+    def _write_kernel(
+        self,
+        name: str,
+        pointers: Sequence[bool],
+        symbols: Sequence[str],
+        write: Callable[[Kernel], None],
+    ) -> None:
+        with self.module.function(name, _TILE, internal=True) as k:
+            values = []
+            for i, is_pointer in enumerate(pointers):
+                place = k.offset(k.parameter("argument"), i, "int64")
+                kind = PTR if is_pointer else I64
+                text = f"load {kind.text}, ptr {place.text}, align 8"
+                values.append(k.instruction(kind, text, "a", pure=False))
+            first = len(values) - len(symbols)
+            write(Kernel(k, dict(zip(symbols, values[first:], strict=True)), values[:first]))
+
+    def _table(self, count: int) -> Operand:
+        """Stack memory for the arguments of a launch; the next launch may use it again."""
+        size = _TABLE
+        while size < count:
+            size *= 2
+        if size not in self._tables:
+            self._tables[size] = self.f.alloca(I64, size, name="table")
+        return self._tables[size]
+
+    def _run(self, name: str, table: Operand, count: Operand) -> None:
+        f, zero = self.f, self.f.index(0)
+        null = Operand(PTR, "null")
+        if count.constant == 1:
+            f.call(name, [table, zero, zero, null])
+        elif self._parallel_for is not None:
+            assert self.context is not None
+            tile = self.module.address_of(name)
+            f.call_pointer(self._parallel_for, [self.context, tile, table, count])
+        else:
+            with f.loop(0, count, name="tile") as index:
+                f.call(name, [table, index, zero, null])

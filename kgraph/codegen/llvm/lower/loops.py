@@ -1,0 +1,140 @@
+"""Loop kernels: every element of the results is computed by itself, in one pass over memory."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from kgraph.codegen.llvm.emit import Operand, item_bytes
+from kgraph.codegen.llvm.lower.element import Evaluator
+from kgraph.codegen.llvm.lower.frame import Frame, Kernel
+from kgraph.codegen.llvm.lower.hoist import Hoisting
+from kgraph.codegen.llvm.lower.index import ALWAYS, Axis, Guard
+from kgraph.codegen.llvm.lower.keys import body_key, body_symbols, named_symbols
+from kgraph.codegen.llvm.lower.space import Space, space_of
+from kgraph.codegen.llvm.lower.tiling import Tiling, strips, tile_elements
+from kgraph.codegen.llvm.target import Target
+from kgraph.ir import Dim, Fact, Function, Value
+from kgraph.ir.ops.index import Pad
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A body whose results all have one shape."""
+
+    body: Function
+    space: Space
+    lanes: int
+    elements: int
+
+    @staticmethod
+    def of(body: Function, target: Target) -> Loop:
+        """How the body is computed on a target."""
+        space = space_of(body, body.results, body.results[0].shape)
+        return Loop(
+            body, space, vector_lanes(body, space, target), tile_elements(body_cost(body))
+        )
+
+    @property
+    def flat(self) -> bool:
+        """Whether one counter runs through all elements: then one kernel serves all sizes."""
+        return len(self.space.runs) == 1 and all(
+            v.type.rank == 0 or v.shape == self.space.shape
+            for op in self.body.ops
+            for v in (*op.operands, *op.results)
+        )
+
+    def key(self) -> Hashable:
+        """Of the kernel."""
+        return ("loop", body_key(self.body, shapes=not self.flat), self.lanes, self.elements)
+
+    def launch(self, frame: Frame, inputs: Sequence[Operand], outputs: Sequence[Operand]) -> None:
+        """Runs the kernel."""
+        symbols = named_symbols(self.body) if self.flat else body_symbols(self.body)
+        sizes = [frame.size(s) for s in self.space.sizes]
+        count = Tiling.of(frame, sizes, self.elements).count()
+        unknown = sizes if self.flat else []
+        label = "loop" if len(self.body.ops) > 1 else self.body.results[0].op.name
+        frame.launch(
+            self.key(), label, [*inputs, *outputs, *unknown], count, self.write, symbols
+        )
+
+    def write(self, k: Kernel) -> None:
+        """Writes the kernel: its arguments are inputs, outputs, and the size of a flat one."""
+        body = self.body
+        places = k.arguments[: len(body.params) + len(body.results)]
+        inputs, outputs = places[: len(body.params)], places[len(body.params) :]
+        sizes = list(k.arguments[len(places) :]) or [k.size(s) for s in self.space.sizes]
+        tiling = Tiling.of(k, sizes, self.elements)
+        evaluator = Evaluator(k, body, dict(zip(body.params, inputs, strict=True)), self.lanes)
+        hoisting = Hoisting(evaluator, body, self.space)
+        rows, columns = tiling.bounds(k.index)
+        hoisting.at([])
+
+        def element(axes: list[Axis], column: list[Axis], guard: Guard) -> None:
+            index = self.space.index([*axes, *column])
+            values = evaluator.values(body.results, index, guard)
+            for v, base, value in zip(body.results, outputs, values, strict=True):
+                evaluator.store(base, v.type, index, guard, value)
+
+        def row(axes: list[Axis]) -> None:
+            hoisting.at(axes)
+
+            def strip(column: Axis, guard: Guard) -> None:
+                with evaluator.scope():
+                    element(axes, [column], guard)
+
+            strips(k, columns, self.lanes, strip)
+
+        if not sizes:
+            element([], [], ALWAYS)
+            return
+
+        def scoped_row(axes: list[Axis]) -> None:
+            with evaluator.scope():
+                row(axes)
+
+        tiling.each_row(rows, scoped_row)
+
+
+def launch_loop(
+    frame: Frame, body: Function, inputs: Sequence[Value], outputs: Sequence[Value]
+) -> None:
+    """Lowers a body over values."""
+    Loop.of(body, frame.target).launch(
+        frame, [frame.pointer(v) for v in inputs], [frame.pointer(v) for v in outputs]
+    )
+
+
+def vector_lanes(body: Function, space: Space, target: Target) -> int:
+    """The lanes for a space: a register of the widest dtype, no more than the columns need."""
+    if not space.runs or _has_holes(body, space.runs[-1]):
+        return 0
+    values = [v for op in body.ops for v in (*op.operands, *op.results)]
+    widest = max((compute_bytes(v.dtype) for v in values), default=4)
+    lanes = target.lanes(widest)
+    columns = space.sizes[-1]
+    if isinstance(columns, Dim):
+        return lanes
+    while lanes > 1 and lanes // 2 >= columns:
+        lanes //= 2
+    return lanes if lanes > 1 else 0
+
+
+def compute_bytes(dtype: str) -> int:
+    """Bytes of a register's lane when computing in the dtype."""
+    return 4 if dtype in ("float16", "bfloat16") else item_bytes(dtype)
+
+
+def _has_holes(body: Function, run: Sequence[int]) -> bool:
+    """Does an op pad between elements? Vectors cannot run along such a dim."""
+    return any(isinstance(op, Pad) and any(op.interior) for op in body.ops)
+
+
+def body_cost(body: Function) -> int:
+    """Operations per element, roughly."""
+    slow = sum(10 for op in body.ops if Fact.TRANSCENDENTAL in op.facts)
+    slow += sum(20 for op in body.ops if op.name in ("threefry", "power", "erf_inv"))
+    return len(body.ops) + len(body.params) + slow
+
+
