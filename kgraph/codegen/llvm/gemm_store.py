@@ -17,6 +17,9 @@ class Store:
     A whole tile without an epilogue, or with an inline one, goes straight from the accumulators to
     C. Otherwise the accumulators go to the stack and a small loop takes them from there: it masks
     the columns beyond the matrix, runs the epilogue, adds what C holds from earlier chunks of k.
+
+    `whole`: no panel is partial. Rows of the tile are `row_step` apart, as the epilogue counts
+    them; with `local`, the parameter c points at the tile's first row, not at that of C.
     """
 
     f: Function
@@ -24,7 +27,9 @@ class Store:
     shape: Shape
     rows: int
     one_chunk: bool
-    whole: bool  # no panel is partial
+    whole: bool
+    row_step: int = 1
+    local: bool = False
 
     def write(self, sums: Sequence[Operand]) -> None:
         """Stores the accumulators (row-major: rows, then vectors)."""
@@ -52,11 +57,11 @@ class Store:
         """Whole vectors of the only chunk."""
         f, vectors = self.f, self.shape.vectors
         for i, value in enumerate(sums):
-            row = f.add(f.parameter("row"), i // vectors)
+            m = f.index(i // vectors)
             column = f.add(f.parameter("column"), i % vectors * self.shape.lanes)
             if self.spec.accumulate:
-                value = f.add(value, self._load(row, column, None))
-            self._finish(row, column, value, None)
+                value = f.add(value, self._load(m, column, None))
+            self._finish(m, column, value, None)
 
     def _by_loop(self, sums: Sequence[Operand]) -> None:
         f, shape, compute = self.f, self.shape, compute_dtype(self.spec.dtype)
@@ -64,52 +69,56 @@ class Store:
         for i, value in enumerate(sums):
             f.store_at(f.offset(stack, i * shape.lanes, compute), compute, value)
         with f.loop(0, self.rows, name="m") as m:
-            row = f.add(f.parameter("row"), m)
             line = f.offset(stack, f.mul(m, shape.columns), compute)
 
             def body(start: Operand, mask: Operand | None) -> None:
                 value = f.load_at(f.offset(line, start, compute), compute, shape.lanes)
-                self._vector(row, f.add(f.parameter("column"), start), value, mask)
+                self._vector(m, f.add(f.parameter("column"), start), value, mask)
 
             f.strips(shape.columns if self.whole else f.parameter("left"), shape.lanes, body, "n")
 
-    def _vector(self, row: Operand, column: Operand, value: Operand, mask: Operand | None) -> None:
+    def _vector(self, m: Operand, column: Operand, value: Operand, mask: Operand | None) -> None:
         """One vector on its way from the stack to C."""
         f = self.f
         if self.spec.accumulate:
-            value = f.add(value, self._load(row, column, mask))
+            value = f.add(value, self._load(m, column, mask))
         elif not self.one_chunk:
             choice = f.choose(f.parameter("first"))
             with choice.then():
                 choice.give(value)
             with choice.otherwise():
-                choice.give(f.add(value, self._load(row, column, mask)))
+                choice.give(f.add(value, self._load(m, column, mask)))
             (value,) = choice.results
         if self.one_chunk:
-            self._finish(row, column, value, mask)
+            self._finish(m, column, value, mask)
             return
         end = f.choose(f.parameter("last"))
         with end.then():
-            self._finish(row, column, value, mask)
+            self._finish(m, column, value, mask)
             end.give()
         with end.otherwise():
-            f.store(self._view(), [row, column], value, mask=mask)
+            f.store(self._view(), [self._place(m), column], value, mask=mask)
             end.give()
 
-    def _finish(self, row: Operand, column: Operand, value: Operand, mask: Operand | None) -> None:
+    def _finish(self, m: Operand, column: Operand, value: Operand, mask: Operand | None) -> None:
         f, spec = self.f, self.spec
         result = spec.result or spec.dtype
         if spec.epilogue is None:
             stored: Operand | None = f.convert(value, compute_dtype(spec.dtype), result)
         else:
+            row = f.add(f.parameter("row"), f.mul(m, self.row_step))
             stored = spec.epilogue(f, row, column, value, mask)
         if stored is not None:
-            f.store(self._view(), [row, column], stored, mask=mask)
+            f.store(self._view(), [self._place(m), column], stored, mask=mask)
 
-    def _load(self, row: Operand, column: Operand, mask: Operand | None) -> Operand:
+    def _place(self, m: Operand) -> Operand:
+        """Row m of the tile as the pointer c counts them."""
+        return m if self.local else self.f.add(self.f.parameter("row"), m)
+
+    def _load(self, m: Operand, column: Operand, mask: Operand | None) -> Operand:
         """What C holds, in the compute dtype."""
         spec = self.spec
-        value = self.f.load(self._view(), [row, column], self.shape.lanes, mask=mask)
+        value = self.f.load(self._view(), [self._place(m), column], self.shape.lanes, mask=mask)
         return self.f.convert(value, spec.result or spec.dtype, compute_dtype(spec.dtype))
 
     def _view(self) -> View:

@@ -1,0 +1,146 @@
+"""The input of a convolution as its tiles see it: in place, or copied to a padded buffer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kgraph.codegen.llvm.conv_spec import ConvSpec, Extent, extent
+from kgraph.codegen.llvm.emit import (
+    I64,
+    PTR,
+    Function,
+    Operand,
+    View,
+    constant,
+    register_type,
+)
+from kgraph.codegen.llvm.gemm_tile import compute_dtype
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """Element (plane, row, column, channel) is at `origin` + the sum of index times stride."""
+
+    origin: Operand
+    plane: int
+    row: int
+    column: int
+
+
+def locate(
+    f: Function, spec: ConvSpec, image: Operand, plane: Operand, row: Operand, rows: Operand
+) -> Input:
+    """The input of `rows` units from (image, plane, row) on, its first element that any tap reads.
+
+    Copies what they read to the scratch, with zeros around it, if the convolution is so.
+    """
+    planes, heights, widths = (extent(dim) for dim in spec.space)
+    steps = spec.x_steps()
+    first_plane = f.add(f.mul(plane, planes.stride), planes.low)
+    first_row = f.add(f.mul(row, heights.stride), heights.low)
+    x = f.offset(f.parameter("x"), f.mul(image, steps[0]), spec.dtype)
+    if not spec.copies():
+        place = f.add(f.mul(first_plane, steps[1]), f.mul(first_row, steps[2]))
+        place = f.add(place, widths.low * steps[3])
+        return Input(f.offset(x, place, spec.dtype), *steps[1:4])
+    aligned = f.and_(f.add(f.cast("ptrtoint", f.parameter("scratch"), I64), 63), -64)
+    scratch = f.cast("inttoptr", aligned, PTR)
+    column = spec.channels
+    line = widths.size(widths.units) * column
+    sheet = line * heights.size(spec.block(f.target))
+    count = f.add(f.mul(f.sub(rows, 1), heights.stride), heights.reach)
+    copy = _Copy(f, spec, x, image, widths)
+    with f.loop(0, planes.reach, name="plane") as i, f.loop(0, count, name="row") as j:
+        to = f.offset(scratch, f.add(f.mul(i, sheet), f.mul(j, line)), compute_dtype(spec.dtype))
+        copy.row(f.add(first_plane, i), f.add(first_row, j), to)
+    return Input(scratch, sheet, line, column)
+
+
+@dataclass(frozen=True, eq=False)
+class _Copy:
+    """Rows of one image on their way to the buffer."""
+
+    f: Function
+    spec: ConvSpec
+    x: Operand
+    image: Operand
+    widths: Extent
+
+    def row(self, plane: Operand, row: Operand, to: Operand) -> None:
+        """One row of the buffer: zeros, pixels, zeros; all zeros outside the image."""
+        f, spec = self.f, self.spec
+        dims, channels = spec.space, spec.channels
+        inside = f.and_(
+            f.compare("LT", plane, dims[0].x, signed=False),
+            f.compare("LT", row, dims[1].x, signed=False),
+        )
+        width = self.widths.size(self.widths.units)
+        left = min(width, max(0, -self.widths.low))
+        first = max(0, self.widths.low)
+        pixels = max(0, min(dims[2].x - first, width - left))
+        choice = f.choose(inside)
+        with choice.then():
+            self._zeros(to, left * channels)
+            body = f.offset(to, left * channels, compute_dtype(spec.dtype))
+            self._pixels(plane, row, first, pixels, body)
+            rest = f.offset(to, (left + pixels) * channels, compute_dtype(spec.dtype))
+            self._zeros(rest, (width - left - pixels) * channels)
+            choice.give()
+        with choice.otherwise():
+            self._zeros(to, width * channels)
+            choice.give()
+
+    def _zeros(self, to: Operand, count: int) -> None:
+        f, compute = self.f, compute_dtype(self.spec.dtype)
+        lanes = f.target.lanes(4)
+        zero = constant(0, register_type(compute, lanes))
+
+        def body(i: Operand, mask: Operand | None) -> None:
+            f.store_at(f.offset(to, i, compute), compute, zero, mask)
+
+        f.strips(count, lanes, body)
+
+    def _pixels(self, plane: Operand, row: Operand, first: int, pixels: int, to: Operand) -> None:
+        """`pixels` neighbours of a row, from column `first` on."""
+        f, spec = self.f, self.spec
+        steps, channels, compute = spec.x_steps(), spec.channels, compute_dtype(spec.dtype)
+        place = f.add(f.mul(plane, steps[1]), f.add(f.mul(row, steps[2]), first * steps[3]))
+        source = f.offset(self.x, place, spec.dtype)
+        lanes = f.target.lanes(4)
+        if spec.prologue is None and steps[3] == channels and steps[4] == 1:
+
+            def flat(i: Operand, mask: Operand | None) -> None:
+                value = f.load_at(f.offset(source, i, spec.dtype), spec.dtype, lanes, mask)
+                value = f.convert(value, spec.dtype, compute)
+                f.store_at(f.offset(to, i, compute), compute, value, mask)
+
+            f.strips(pixels * channels, lanes, flat)
+            return
+        dims = spec.space
+        start = f.add(f.mul(self.image, dims[0].x), plane)
+        start = f.add(f.mul(f.add(f.mul(start, dims[1].x), row), dims[2].x), first)
+        with f.loop(0, pixels, name="pixel") as pixel:
+            source_pixel = f.offset(source, f.mul(pixel, steps[3]), spec.dtype)
+            target = f.offset(to, f.mul(pixel, channels), compute)
+
+            def body(i: Operand, mask: Operand | None) -> None:
+                self._channels(source_pixel, target, f.add(start, pixel), i, (lanes, mask))
+
+            f.strips(channels, lanes, body)
+
+    def _channels(
+        self,
+        source: Operand,
+        target: Operand,
+        pixel: Operand,
+        channel: Operand,
+        width: tuple[int, Operand | None],
+    ) -> None:
+        """A vector of channels of one pixel, whatever their distance."""
+        f, spec = self.f, self.spec
+        compute, (lanes, mask) = compute_dtype(spec.dtype), width
+        view = View(source, spec.dtype, (spec.x_steps()[4],))
+        value = f.convert(f.load(view, [channel], lanes, mask=mask), spec.dtype, compute)
+        if spec.prologue is not None:
+            value = spec.prologue(f, pixel, channel, value, mask)
+        f.store_at(f.offset(target, channel, compute), compute, value, mask)

@@ -1,0 +1,251 @@
+"""What a convolution is asked to do, and how its output splits into phases without zeros."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import gcd, prod
+from typing import Any
+
+from kgraph.codegen.llvm.emit import I64, PTR, Function, Operand, Type, item_bytes
+from kgraph.codegen.llvm.gemm_spec import Epilogue
+from kgraph.codegen.llvm.gemm_tile import Shape, choose_shape, compute_dtype
+from kgraph.codegen.llvm.target import Target
+
+# prologue(f, pixel, channel, value, mask): what is used instead of a loaded input vector, whose
+# first lane is x[pixel, channel]; pixel counts over batch and space. It is applied while the input
+# is copied to the padded buffer, before the zeros of the padding.
+Prologue = Callable[[Function, Operand, Operand, Operand, "Operand | None"], Operand]
+
+
+@dataclass(frozen=True)
+class Dim:
+    """One spatial dim: y[o] = sum over taps t of x[(o stride + t dilation - low) / x_dilation].
+
+    Terms whose position is fractional or outside x are zero. With `reverse` tap t reads
+    w[taps - 1 - t].
+    """
+
+    x: int
+    taps: int
+    y: int
+    stride: int = 1
+    low: int = 0
+    dilation: int = 1
+    x_dilation: int = 1
+    reverse: bool = False
+
+    @property
+    def period(self) -> int:
+        """Outputs this far apart meet the same taps."""
+        return self.x_dilation // gcd(self.stride, self.x_dilation)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Outputs `period * i + offset` of a dim: a convolution of its own, without dilated input.
+
+    It reads x[i * stride + j * dilation + shift] through tap `tap + j * tap_step`, j < taps.
+    """
+
+    offset: int
+    count: int
+    taps: int
+    tap: int
+    tap_step: int
+    stride: int
+    dilation: int
+    shift: int
+
+
+def phases(dim: Dim) -> tuple[Phase, ...]:
+    """The phases of a dim; one, unless the input is dilated."""
+    result = []
+    step = dim.x_dilation // gcd(dim.dilation, dim.x_dilation)
+    for offset in range(dim.period):
+        hits = [
+            t for t in range(dim.taps)
+            if (offset * dim.stride + t * dim.dilation - dim.low) % dim.x_dilation == 0
+        ]  # fmt: skip
+        first = hits[0] if hits else 0
+        at = (offset * dim.stride + first * dim.dilation - dim.low) // dim.x_dilation
+        result.append(
+            Phase(
+                offset=offset,
+                count=max(0, -(-(dim.y - offset) // dim.period)),
+                taps=len(hits),
+                tap=first,
+                tap_step=step,
+                stride=dim.period * dim.stride // dim.x_dilation,
+                dilation=step * dim.dilation // dim.x_dilation,
+                shift=at if hits else 0,
+            )
+        )
+    return tuple(result)
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What all phases of a dim read of x: rows i * stride + [low, low + reach)."""
+
+    low: int
+    reach: int
+    stride: int
+    units: int  # values of i
+
+    def size(self, count: int) -> int:
+        """How many rows `count` neighbouring values of i read."""
+        return (count - 1) * self.stride + self.reach
+
+
+def extent(dim: Dim) -> Extent:
+    """The extent of a dim."""
+    used = [phase for phase in phases(dim) if phase.taps] or [phases(dim)[0]]
+    low = min(phase.shift for phase in used)
+    high = max(phase.shift + max(phase.taps - 1, 0) * phase.dilation for phase in used)
+    return Extent(low, high - low + 1, used[0].stride, -(-dim.y // dim.period))
+
+
+@dataclass(frozen=True, eq=False)
+class ConvSpec:
+    """A convolution y[n, space, o] = sum over taps and c of x[n, ...][c] w[taps, c, o].
+
+    Attributes:
+        dims: one to three spatial dims, the last is the innermost.
+        channels, features: of x and of y, all groups together.
+        x_strides, y_strides: in elements, for batch, spatial dims, channels; w_strides for spatial
+            dims, input channels (of a group), output channels. None: dense in that order.
+        epilogue: its row is the output pixel, counted over batch and space, its column the feature.
+            A depthwise convolution with several filters per channel takes none.
+        Other attributes as in `GemmSpec`.
+    """
+
+    dims: tuple[Dim, ...]
+    channels: int
+    features: int
+    groups: int = 1
+    dtype: str = "float32"
+    result: str = ""
+    x_strides: tuple[int, ...] | None = None
+    w_strides: tuple[int, ...] | None = None
+    y_strides: tuple[int, ...] | None = None
+    epilogue: Epilogue | None = None
+    inline_epilogue: bool = False
+    prologue: Prologue | None = None
+    extra: tuple[tuple[str, Type], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.epilogue and self.depthwise and self.features > self.channels:
+            raise ValueError("lanes of a depthwise convolution with a multiplier lie apart")
+
+    @property
+    def space(self) -> tuple[Dim, Dim, Dim]:
+        """The dims, with dims of one in front up to three."""
+        padded = (Dim(1, 1, 1),) * (3 - len(self.dims)) + self.dims
+        return padded[0], padded[1], padded[2]
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether every group has one input channel."""
+        return self.groups == self.channels and self.groups > 1
+
+    def x_steps(self) -> tuple[int, ...]:
+        """Strides of x: batch, three spatial dims, channel."""
+        return _steps(self.x_strides, [dim.x for dim in self.dims], self.channels)
+
+    def y_steps(self) -> tuple[int, ...]:
+        """Strides of y: batch, three spatial dims, feature."""
+        return _steps(self.y_strides, [dim.y for dim in self.dims], self.features)
+
+    def w_steps(self) -> tuple[int, ...]:
+        """Strides of w: three spatial dims, input channel, feature."""
+        if self.w_strides is not None:
+            return (0,) * (3 - len(self.dims)) + self.w_strides
+        each = self.channels // self.groups
+        steps = _dense([*(dim.taps for dim in self.dims), each, self.features])
+        return (0,) * (3 - len(self.dims)) + steps
+
+    def shape(self, target: Target) -> Shape:
+        """The register tile: pixels of one output row x vectors of features."""
+        each = self.features // self.groups
+        return choose_shape(target, compute_dtype(self.dtype), None, each)
+
+    def phases(self) -> list[tuple[Phase, Phase, Phase]]:
+        """All combinations of the dims' phases, in a fixed order."""
+        planes, rows, columns = self.space
+        return list(itertools.product(phases(planes), phases(rows), phases(columns)))
+
+    def parameters(self) -> list[tuple[str, Type]]:
+        """Of the function: x, w (packed), y, scratch, lo, hi, then `extra`."""
+        pointers = [(name, PTR) for name in ("x", "w", "y", "scratch")]
+        return [*pointers, ("lo", I64), ("hi", I64), *self.extra]
+
+    def units(self, batch: Any) -> Any:
+        """How many units `lo, hi` range over: rows of output (of all phases) of all images."""
+        return batch * prod(extent(dim).units for dim in self.space[:2])
+
+    def panels(self, target: Target) -> int:
+        """How many panels of weights there are, the units of the packing function."""
+        if self.depthwise:
+            return 1
+        return self.groups * -(-(self.features // self.groups) // self.shape(target).columns)
+
+    def packed_bytes(self, target: Target) -> int:
+        """Bytes of packed weights."""
+        size, taps = item_bytes(compute_dtype(self.dtype)), self.packed_taps()
+        if self.depthwise:
+            return (taps * self.features + target.lanes(size)) * size + 64
+        width = self.shape(target).columns
+        return self.panels(target) * width * taps * (self.channels // self.groups) * size + 64
+
+    def packed_taps(self) -> int:
+        """Taps of all phases together."""
+        return sum(prod(phase.taps for phase in combination) for combination in self.phases())
+
+    def tap_places(self, phase: tuple[Phase, Phase, Phase]) -> list[tuple[int, ...]]:
+        """Where in w the taps of a phase are, in the order in which its tiles read them."""
+        result: list[tuple[int, ...]] = [()]
+        for part, dim in zip(phase, self.space, strict=True):
+            taps = [part.tap + j * part.tap_step for j in range(part.taps)]
+            taps = [dim.taps - 1 - t for t in taps] if dim.reverse else taps
+            result = [(*before, t) for before in result for t in taps]
+        return result
+
+    def copies(self) -> bool:
+        """Whether the input goes through a padded buffer."""
+        if self.prologue or compute_dtype(self.dtype) != self.dtype or self.x_steps()[4] != 1:
+            return True
+        for dim in self.space:
+            reads = extent(dim)
+            if reads.low < 0 or reads.low + reads.size(reads.units) > dim.x:
+                return True
+        return False
+
+    def block(self, target: Target) -> int:
+        """Rows of output units in one block, so that what they read stays in half of L2."""
+        planes, rows, columns = (extent(dim) for dim in self.space)
+        size = item_bytes(compute_dtype(self.dtype)) * self.channels
+        per_row = planes.reach * columns.size(columns.units) * size
+        limit = max(1, target.l2 // 2 // max(1, per_row))
+        return max(1, min(rows.units, (limit - rows.reach) // max(1, rows.stride) + 1))
+
+    def scratch_bytes(self, target: Target) -> int:
+        """Bytes of private memory that one call needs."""
+        if not self.copies():
+            return 64
+        planes, rows, columns = (extent(dim) for dim in self.space)
+        pixels = planes.reach * rows.size(self.block(target)) * columns.size(columns.units)
+        return pixels * self.channels * item_bytes(compute_dtype(self.dtype)) + 128
+
+
+def _dense(sizes: list[int]) -> tuple[int, ...]:
+    steps = [1]
+    for size in reversed(sizes[1:]):
+        steps.append(steps[-1] * size)
+    return tuple(reversed(steps))
+
+
+def _steps(given: tuple[int, ...] | None, space: list[int], channels: int) -> tuple[int, ...]:
+    steps = given if given is not None else _dense([1, *space, channels])
+    return (steps[0], *(0,) * (3 - len(space)), *steps[1:])
