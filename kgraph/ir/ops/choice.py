@@ -48,6 +48,7 @@ class Clamp(Elementwise):
     """`minimum(maximum(x, low), high)`: high where low is above it, NaN where one of them is NaN.
 
     C1  low and high have the type of x, or its dtype and rank 0.
+    C2  They are of integers or floats.
     """
 
     low: Value
@@ -59,6 +60,8 @@ class Clamp(Elementwise):
         for bound in (self.low.type, self.high.type):
             if bound is not t and bound is not TensorType((), t.dtype):
                 raise self.error("C1", f"low and high must be {t}, or scalars of it; got {bound}")
+        if t.dtype == "bool":
+            raise self.error("C2", f"low, x and high must be of numbers; got {t}")
         return t
 
     @staticmethod

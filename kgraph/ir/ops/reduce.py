@@ -8,27 +8,24 @@ import numpy as np
 
 from kgraph.ir.graph import Array, Op, Value
 from kgraph.ir.locality import All, Combine, Locality, Rows
-from kgraph.ir.ops.common import KINDS, accumulator, identity, ufunc, zeros
-from kgraph.ir.types import FLOATS, INTEGERS, TensorType, is_float, numpy_dtype
+from kgraph.ir.ops.common import KINDS, accumulator, identity, ufunc
+from kgraph.ir.ops.products import product_of_others
+from kgraph.ir.types import INTEGERS, TensorType, dtype_name, is_float, numpy_dtype
 
 if TYPE_CHECKING:
     from kgraph.ir.build import Builder
 
 
-def kept_dims(rank: int, dims: tuple[int, ...]) -> tuple[int, ...]:
-    """The dims that a reduction over `dims` leaves."""
-    return tuple(d for d in range(rank) if d not in dims)
-
-
 class Reduce(Op):
-    """Combines the elements along `dims`, which vanish; over no elements it gives the identity of `kind`.
+    """Combines the elements along `dims`, which vanish; no elements give the identity of `kind`.
 
-    A NaN makes a maximum or minimum NaN. 16-bit floats accumulate in float32 and are rounded once; the order of a sum
-    is not defined, its error is that of pairwise or blocked summation.
+    The identity of max is -inf or the smallest integer, that of min the opposite. Integers wrap
+    around. The order of a sum is not defined; 16-bit floats accumulate in float32 and are rounded
+    once. A NaN makes a maximum or minimum NaN.
 
-    C1  `kind` is sum, product, max, min, and or or.
-    C2  `dims` are different dims of x, in rising order.
-    C3  and, or: bools or integers; the others: floats, integers or bools.
+    C1  `kind` is sum, product, max, min, and, or.
+    C2  `dims` ascends and names dims of x.
+    C3  and, or: bools or integers; sum, product: integers or floats.
     """
 
     x: Value
@@ -36,71 +33,63 @@ class Reduce(Op):
     dims: tuple[int, ...]
 
     def infer(self) -> TensorType:
-        t = self.x.type
+        t, dims = self.x.type, self.dims
         if self.kind not in KINDS:
-            raise self.error("C1", f"expected a kind of {', '.join(KINDS)}; got {self.kind!r}")
-        if list(self.dims) != sorted(set(self.dims)) or any(not 0 <= d < t.rank for d in self.dims):
-            raise self.error("C2", f"`dims` must be different dims of x: {t}, in rising order; got {self.dims}")
-        if self.kind in ("and", "or") and is_float(t.dtype):
-            raise self.error("C3", f"{self.kind} takes bools or integers; got {t}")
-        return t.with_shape(tuple(t.shape[d] for d in kept_dims(t.rank, self.dims)))
+            raise self.error("C1", f"`kind` must be one of {KINDS}; got {self.kind!r}")
+        if list(dims) != sorted({d for d in dims if 0 <= d < t.rank}):
+            raise self.error("C2", f"`dims` must ascend and name dims of x: {t}; got {dims}")
+        wrong = is_float(t.dtype) if self.kind in ("and", "or") else t.dtype == "bool"
+        if wrong and self.kind not in ("max", "min"):
+            raise self.error("C3", f"there is no {self.kind} of {t.dtype}s; got x: {t}")
+        return t.with_shape(tuple([t.shape[d] for d in self.kept]))
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """The dims of x that the result has."""
+        return tuple([d for d in range(self.x.type.rank) if d not in self.dims])
 
     def reference(self, x: Array) -> Array:
+        """Sums and products of floats run in float64: only backends have rounding errors."""
         wide = accumulator(self.x.dtype)
-        found = ufunc(self.kind).reduce(x.astype(wide), axis=self.dims, dtype=wide, initial=_initial(self.kind, self.x.dtype))
-        return np.asarray(found).astype(x.dtype)
+        if is_float(self.x.dtype) and self.kind in ("sum", "product"):
+            wide = np.dtype(np.float64)
+        start = identity(self.kind, self.x.dtype).astype(wide)
+        y = ufunc(self.kind).reduce(x.astype(wide, copy=False), self.dims, wide, initial=start)
+        return np.asarray(y).astype(x.dtype)
 
     def vjp(self, b: Builder, *grads: Value | None) -> tuple[Value | None, ...]:
-        (g,) = grads
-        if not is_float(self.x.dtype) or g is None:
+        """Equal maxima or minima share alike; a product's is right with zeros too."""
+        g, x = grads[0], self.x
+        if self.kind in ("and", "or") or g is None:
             return (None,)
-        shape, kept = self.x.shape, kept_dims(self.x.type.rank, self.dims)
-        spread = b.broadcast_in_dim(g, shape, kept)
         if self.kind == "sum":
-            return (spread,)
+            return (b.broadcast(g, x.shape, self.kept),)
         if self.kind == "product":
-            return (b.multiply(spread, _product_of_others(b, self.x, self.dims)),)
-        # equal maxima share the gradient
-        chosen = b.cast(b.compare(self.x, b.broadcast_in_dim(self.result, shape, kept), "EQ"), self.x.dtype)
-        count = b.broadcast_in_dim(b.reduce(chosen, "sum", self.dims), shape, kept)
-        return (b.divide(b.multiply(spread, chosen), count),)
+            wide = dtype_name(accumulator(x.dtype))
+            spread = b.broadcast(b.cast(g, wide), x.shape, self.kept)
+            others = product_of_others(b, b.cast(x, wide), self.dims)
+            return (b.cast(b.multiply(spread, others), x.dtype),)
+        chosen = b.compare(x, b.broadcast(self.result, x.shape, self.kept), "EQ")
+        chosen = b.cast(chosen, x.dtype)
+        share = b.divide(g, b.reduce(chosen, "sum", self.dims))
+        return (b.multiply(chosen, b.broadcast(share, x.shape, self.kept)),)
 
     def locality(self, carried: tuple[int | None, ...]) -> tuple[Locality, ...] | None:
         (d,) = carried
         if d is None:
             return (All(),)
-        if d in self.dims:
-            return (Combine(self.kind),)
-        return (Rows(d - sum(r < d for r in self.dims)),)
-
-
-def _initial(kind: str, dtype: str) -> Array:
-    """numpy's `initial`, in the accumulator's dtype."""
-    return identity(kind, dtype).astype(accumulator(dtype))
-
-
-def _product_of_others(b: Builder, x: Value, dims: tuple[int, ...]) -> Value:
-    """For each element the product of all others along `dims`, right for zeros too.
-
-    Without zeros it is the product over the element. With one, only that element's is not 0; with several, all are.
-    """
-    kept = kept_dims(x.type.rank, dims)
-    zero, one = zeros(b, x), b.splat(1, x.type)
-    is_zero = b.compare(x, zero, "EQ")
-    safe = b.select(is_zero, one, x)
-    rest = b.broadcast_in_dim(b.reduce(safe, "product", dims), x.shape, kept)
-    count = b.broadcast_in_dim(b.reduce(b.cast(is_zero, x.dtype), "sum", dims), x.shape, kept)
-    without = b.select(b.compare(count, zero, "EQ"), b.divide(rest, safe), zero)
-    found: Value = b.select(b.and_(is_zero, b.compare(count, one, "EQ")), rest, without)
-    return found
+        return (Combine(self.kind) if d in self.dims else Rows(self.kept.index(d)),)
 
 
 class ArgReduce(Op):
-    """The index of the greatest or smallest element along `dim`, the first of equals; a NaN wins.
+    """The index of the largest or smallest element along `dim`, which vanishes.
+
+    Of equal elements it is the first one; a NaN wins, of several the first. An index that `dtype`
+    cannot hold wraps around.
 
     C1  `kind` is max or min.
     C2  `dim` is a dim of x, and not of size 0.
-    C3  `dtype` is an integer.
+    C3  `dtype` is one of integers.
     """
 
     x: Value
@@ -111,15 +100,17 @@ class ArgReduce(Op):
     def infer(self) -> TensorType:
         t = self.x.type
         if self.kind not in ("max", "min"):
-            raise self.error("C1", f"expected the kind max or min; got {self.kind!r}")
+            raise self.error("C1", f"`kind` must be max or min; got {self.kind!r}")
         if not 0 <= self.dim < t.rank or t.shape[self.dim] == 0:
-            raise self.error("C2", f"`dim` must be a dim of x: {t}, of at least one element; got {self.dim}")
+            raise self.error(
+                "C2", f"`dim` must be a dim of x: {t}, not one of size 0; got {self.dim}"
+            )
         if self.dtype not in INTEGERS:
-            raise self.error("C3", f"expected an integer dtype; got {self.dtype}")
+            raise self.error("C3", f"`dtype` must be one of integers; got {self.dtype!r}")
         return TensorType(t.shape[: self.dim] + t.shape[self.dim + 1 :], self.dtype)
 
     def reference(self, x: Array) -> Array:
-        wide = x.astype(np.float32) if self.x.dtype in FLOATS[:2] else x
+        wide = x.astype(accumulator(self.x.dtype), copy=False)
         found = np.argmax(wide, self.dim) if self.kind == "max" else np.argmin(wide, self.dim)
         return np.asarray(found).astype(numpy_dtype(self.dtype))
 
@@ -131,5 +122,3 @@ class ArgReduce(Op):
         if d is None:
             return (All(),)
         return None if d == self.dim else (Rows(d - (self.dim < d)),)
-
-

@@ -16,7 +16,7 @@ from kgraph.ir.ops.pointwise import (
     UnaryFunction,
     unsigned,
 )
-from kgraph.ir.types import FLOATS, INTEGERS, TensorType, is_float, numpy_dtype
+from kgraph.ir.types import DTYPES, FLOATS, INTEGERS, TensorType, is_float, numpy_dtype
 
 if TYPE_CHECKING:
     from kgraph.ir.build import Builder
@@ -246,11 +246,15 @@ class Convert(Unary):
     To bool: is it not 0? NaN is not. From float to integer: towards zero, what is out of range
     becomes the nearest integer that there is, and NaN becomes 0. Between integers: the low bits.
     To floats: the nearest, halves to even; to a 16-bit float always by way of float32.
+
+    C1  `dtype` is one of the dtypes.
     """
 
     dtype: str
 
     def infer(self) -> TensorType:
+        if self.dtype not in DTYPES:
+            raise self.error("C1", f"`dtype` must be one of {DTYPES}; got {self.dtype!r}")
         return self.x.type.with_dtype(self.dtype)
 
     def reference(self, x: Array) -> Array:  # type: ignore[override]  # one operand
@@ -285,9 +289,9 @@ class BitcastConvert(Unary):
     dtype: str
 
     def infer(self) -> TensorType:
-        sizes = [numpy_dtype(d).itemsize for d in (self.x.dtype, self.dtype)]
-        if sizes[0] != sizes[1] or "bool" in (self.x.dtype, self.dtype):
-            raise self.error("C1", f"x: {self.x.type} has no equally many bits as {self.dtype}")
+        bits = [numpy_dtype(d).itemsize for d in (self.x.dtype, self.dtype) if d in DTYPES[1:]]
+        if len(bits) < 2 or bits[0] != bits[1]:
+            raise self.error("C1", f"the bits of x: {self.x.type} are no {self.dtype!r}")
         return self.x.type.with_dtype(self.dtype)
 
     def reference(self, x: Array) -> Array:  # type: ignore[override]  # one operand
