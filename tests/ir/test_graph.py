@@ -55,7 +55,11 @@ def test_equal_ops_are_made_once() -> None:
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [((0.0, "float32"), (-0.0, "float32")), ((1, "int32"), (1, "int64")), ((True, "bool"), (1, "uint8"))],
+    [
+        ((0.0, "float32"), (-0.0, "float32")),
+        ((1, "int32"), (1, "int64")),
+        ((True, "bool"), (1, "uint8")),
+    ],
 )
 def test_constants_differ_by_their_bits(first: Any, second: Any) -> None:
     b = Builder()

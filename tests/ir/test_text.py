@@ -35,7 +35,10 @@ def test_text_and_back() -> None:
 
 def test_comments_and_empty_lines_are_skipped() -> None:
     text = _if_head()
-    assert to_text(parse("// a model\n\n" + text.replace("  return", "\n  // the end\n  return"))) == text
+    assert (
+        to_text(parse("// a model\n\n" + text.replace("  return", "\n  // the end\n  return")))
+        == text
+    )
 
 
 def test_without_labels_equal_programs_have_equal_texts() -> None:
@@ -90,7 +93,9 @@ def test_literals_keep_their_bits(value: np.ndarray) -> None:
 def test_bfloat16_literals() -> None:
     literal = Literal.of([0.1, -0.0, float("inf")], "bfloat16")
     b = Builder()
-    assert parse(to_text(b.function(b.constant(literal)))).results[0].op.__dict__["value"] == literal
+    assert (
+        parse(to_text(b.function(b.constant(literal)))).results[0].op.__dict__["value"] == literal
+    )
 
 
 def test_sizes_in_attributes() -> None:
@@ -113,8 +118,16 @@ def test_sizes_in_attributes() -> None:
         ("fn(%x: f32[2])\n  %0: f32[3] = negate %x\n  return %0", 2, "said to be"),
         ("fn(%x: f32[2])\n  %0: f32[2] = negate [%x]\n  return %0", 2, "must be one value"),
         ("fn(%x: f32[2])\n  %0: f32[2] = negate %x, %x\n  return %0", 2, "takes 1 operands"),
-        ("fn(%x: f32[2])\n  %0: f32[2] = concatenate %x, dim=0\n  return %0", 2, "a group in brackets"),
-        ("fn(%x: f32[2])\n  %0: f32[2] = transpose %x, perm=(1,)\n  return %0", 2, r"\(transpose.C1\)"),
+        (
+            "fn(%x: f32[2])\n  %0: f32[2] = concatenate %x, dim=0\n  return %0",
+            2,
+            "a group in brackets",
+        ),
+        (
+            "fn(%x: f32[2])\n  %0: f32[2] = transpose %x, perm=(1,)\n  return %0",
+            2,
+            r"\(transpose.C1\)",
+        ),
         ("fn(%x: f32[2])\n  %0: f32[2] = transpose %x, perms=(0,)\n  return %0", 2, "perms"),
         ("fn(%x: f32[2])\n  %0: f32[2] = transpose %x, perm=(0\n  return %0", 2, "cannot be read"),
         ("fn(%x: f32[2])\n  %0: f32[2], %1: f32[2] = negate %x\n  return %0", 2, "1 results; 2"),

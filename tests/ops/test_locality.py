@@ -88,7 +88,10 @@ def test_is_local(op: str, label: str) -> None:
 
 
 def _cases_of(op: str, label: str) -> list[Case]:
-    return [p.values[0] for p in params(lambda case: case.op == op and case.row.label == label and not case.special)]
+    return [
+        p.values[0]
+        for p in params(lambda case: case.op == op and case.row.label == label and not case.special)
+    ]
 
 
 def _last(case: Case, op: str) -> Op:
@@ -97,7 +100,12 @@ def _last(case: Case, op: str) -> Op:
 
 @pytest.mark.parametrize(
     ("op", "label"),
-    [("reshape", "merged"), ("gather", "of_samples"), ("sort", "of_samples"), ("slice", "of_samples")],
+    [
+        ("reshape", "merged"),
+        ("gather", "of_samples"),
+        ("sort", "of_samples"),
+        ("slice", "of_samples"),
+    ],
 )
 def test_is_not_local(op: str, label: str) -> None:
     found = _cases_of(op, label)

@@ -98,6 +98,13 @@ ROWS = [
         dtypes=("float32", "float64"),
         label="batch",
     ),
+    row(
+        "reshape",
+        lambda b, x: b.reshape(x, (3 * x.shape[1],)),
+        "T[3,batch]",
+        dtypes=("float32", "float64"),
+        label="merged",
+    ),
     row("transpose", lambda b, x: b.transpose(x, (2, 0, 1)), "T[2,3,4]", "T[0,1,2]", dtypes=DTYPES),
     row("transpose", lambda b, x: b.transpose(x, ()), "T[]", label="scalar"),
     row(
