@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from tests.ops.row import Case, Row
-from tests.ops.rows import contract, control, elementwise, indexed, shape
+from tests.ops.rows import contract, control, elementwise, indexed, neural, shape
 
-ROWS: list[Row] = [*elementwise.ROWS, *shape.ROWS, *indexed.ROWS, *contract.ROWS, *control.ROWS]
+FAMILIES = (elementwise, shape, indexed, contract, control, neural)
+ROWS: list[Row] = [r for family in FAMILIES for r in family.ROWS]
 CASES: list[Case] = [case for r in ROWS for case in r.cases()]
 
 

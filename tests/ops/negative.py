@@ -73,6 +73,15 @@ def dot(b: Builder, x: str, y: str, *dims: tuple[int, ...]) -> Any:
     return b.dot_general(v(b, x), v(b, y), *dims)
 
 
+def norm(b: Builder, x: str, scale: str, bias: str, dims: tuple[int, ...] = (1,)) -> Any:
+    return b.layer_norm(v(b, x), v(b, scale), v(b, bias), dims, 1e-3)
+
+
+def attend(b: Builder, query: str, key: str, value: str, *mask: str) -> Any:
+    masks = tuple(v(b, m) for m in mask)
+    return b.attention(v(b, query), v(b, key), v(b, value), masks, 1.0, False)
+
+
 def batched(b: Builder, body: Function, **changes: Any) -> Any:
     fields = {"over": symbol("batch"), "block": 2, "takes": (0,), "gives": (("rows", 0),)}
     return b.batched((v(b, "f32[batch,3]"),), **{**fields, **changes}, body=body)
@@ -190,6 +199,20 @@ NEGATIVE: dict[str, Breaks] = {
     "select.C1": lambda b: b.select(v(b, "bool[2]"), v(b, "f32[2]"), v(b, "f32[3]")),
     "select.C2": lambda b: b.select(v(b, "bool[3]"), v(b, "f32[2]"), v(b, "f32[2]")),
     "clamp.C1": lambda b: b.clamp(v(b, "f32[1]"), v(b, "f32[2]"), v(b, "f32[]")),
+    "clamp.C2": lambda b: b.clamp(v(b, "bool[]"), v(b, "bool[2]"), v(b, "bool[]")),
+    "convert.C1": lambda b: b.convert(v(b, "f32[2]"), "float31"),
+    "softmax.C1": lambda b: b.softmax(v(b, "i32[2]"), 0),
+    "softmax.C2": lambda b: b.softmax(v(b, "f32[2]"), -1),
+    "log_softmax.C1": lambda b: b.log_softmax(v(b, "i32[2]"), 0),
+    "log_softmax.C2": lambda b: b.log_softmax(v(b, "f32[2]"), 1),
+    "moments.C1": lambda b: b.moments(v(b, "i32[2]"), (0,)),
+    "moments.C2": lambda b: b.moments(v(b, "f32[2,3]"), (1, 0)),
+    "layer_norm.C1": lambda b: norm(b, "f32[2,3]", "f64[3]", "f32[3]"),
+    "layer_norm.C2": lambda b: norm(b, "f32[3,2]", "f32[3]", "f32[3]", (0,)),
+    "layer_norm.C3": lambda b: norm(b, "f32[2,3]", "f32[3]", "f32[2]"),
+    "attention.C1": lambda b: attend(b, "f32[2,4,2,3]", "f32[2,4,2,3]", "f64[2,4,2,3]"),
+    "attention.C2": lambda b: attend(b, "f32[2,4,2,3]", "f32[2,4,2,2]", "f32[2,4,2,3]"),
+    "attention.C3": lambda b: attend(b, *["f32[2,4,2,3]"] * 3, "bool[2,2,4,5]"),
     "bitcast_convert.C1": lambda b: b.bitcast_convert(v(b, "f32[2]"), "int64"),
     "threefry.C1": lambda b: b.threefry(
         v(b, "u32[2]"), v(b, "u32[2]"), v(b, "u32[2]"), v(b, "i32[2]")

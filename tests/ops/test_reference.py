@@ -10,6 +10,7 @@ from kgraph.ir import (
     Array,
     Builder,
     Function,
+    Op,
     Value,
     evaluate,
     is_float,
@@ -49,6 +50,30 @@ def test_symbolic_sizes_are_those_of_static_ones(case: Case) -> None:
         static = case.function(**sizes)
         verify(static)
         case.assert_close(evaluate(case.function(), arrays), evaluate(static, arrays), factor=0)
+
+
+def _decomposes(case: Case) -> bool:
+    return OPS[case.op].decompose is not Op.decompose
+
+
+@pytest.mark.parametrize("case", params(_decomposes))
+def test_a_decomposition_is_the_op(case: Case) -> None:
+    """By more basic ops, none of which is the op itself, with gradients."""
+    b = Builder()
+    fn = case.function()
+    (op,) = [op for op in fn.ops if op.name == case.op]
+    args = dict(
+        zip(op.operands, [b.param(f"x{i}", v.type) for i, v in enumerate(op.operands)], strict=True)
+    )
+    basic = op.with_operands(tuple(args.values())).decompose(b)
+    assert basic is not None
+    results = basic if isinstance(basic, tuple) else (basic,)
+    assert case.op not in {made.name for made in b.ops}
+    assert tuple(v.type for v in results) == tuple(v.type for v in op.results)
+    other = b.function(*results)
+    verify(other)
+    arrays = case.arrays()
+    case.assert_close(evaluate(other, arrays), evaluate(fn, arrays), factor=4)
 
 
 def test_an_argument_is_not_written() -> None:

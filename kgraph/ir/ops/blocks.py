@@ -1,4 +1,6 @@
-"""Combining what the blocks of a `batched` op give: the order of the sums is part of the program's meaning."""
+"""Combining what the blocks of a `batched` op give: the order of the sums is part of the program's
+meaning.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,15 @@ _T = TypeVar("_T")
 
 
 def chunk_bounds(blocks: int) -> list[tuple[int, int]]:
-    """First block and first block behind of each chunk: at most `CHUNKS`, contiguous, none empty."""
+    """First block and first block behind of each chunk: at most `CHUNKS`, none empty."""
     count = min(blocks, CHUNKS)
     return [(i * blocks // count, (i + 1) * blocks // count) for i in range(count)]
 
 
 def in_order(combine: Callable[[_T, _T], _T], parts: Sequence[_T]) -> _T:
-    """Each chunk of blocks from the left to the right, then the chunks by a balanced tree of neighbours."""
+    """Each chunk of blocks from the left to the right, then the chunks by a balanced tree of
+    neighbours.
+    """
     level = []
     for first, behind in chunk_bounds(len(parts)):
         total = parts[first]
@@ -37,7 +41,9 @@ def in_order(combine: Callable[[_T, _T], _T], parts: Sequence[_T]) -> _T:
 
 
 def combined(kind: str, parts: Sequence[Array], like: TensorType) -> Array:
-    """The result for the batch from those of its blocks, by one of `KINDS`; the identity where there is no block."""
+    """The result for the batch from those of its blocks, by one of `KINDS`; the identity where
+    there is no block.
+    """
     if not parts:
         return np.full([int(n) for n in like.shape], identity(kind, like.dtype))
     wide = accumulator(like.dtype)
@@ -49,7 +55,9 @@ def combined(kind: str, parts: Sequence[Array], like: TensorType) -> Array:
 def combined_moments(
     means: Sequence[Array], variances: Sequence[Array], counts: Sequence[int]
 ) -> tuple[Array, Array]:
-    """Mean and variance over all samples from those of the blocks, by the formula of Chan, Golub and LeVeque (1979)."""
+    """Mean and variance over all samples from those of the blocks, by the formula of Chan, Golub
+    and LeVeque (1979).
+    """
     dtype = means[0].dtype
     wide = accumulator(dtype_name(dtype))
     parts = [

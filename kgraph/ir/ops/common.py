@@ -49,7 +49,7 @@ def identity(kind: str, dtype: str) -> Array:
 
 
 def accumulator(dtype: str) -> np.dtype[np.generic]:
-    """The dtype that a long sum runs in: 16-bit floats accumulate in float32 and are rounded once."""
+    """The dtype that a long sum runs in: float32 for 16-bit floats, which are rounded once."""
     return numpy_dtype("float32" if dtype in ("float16", "bfloat16") else dtype)
 
 
@@ -65,8 +65,8 @@ def dilated(size: Size, step: Size) -> Size:
 def span(size: Size, step: Size) -> Size:
     """`dilated` for the dims that a window moves over: a symbolic one is taken to be at least 1.
 
-    A size of 0 fails when the symbol is bound, because the sizes then differ; in return the sizes of gradients can be
-    proved equal to those of what they are the gradients of.
+    A size of 0 fails when the symbol is bound, because the sizes then differ; in return the sizes
+    of gradients can be proved equal to those of what they are the gradients of.
     """
     if isinstance(size, Dim):
         return (size - 1) * step + 1
@@ -116,7 +116,9 @@ def inverse(perm: Sequence[int]) -> tuple[int, ...]:
 def pad_array(
     x: Array, value: Any, low: Sequence[int], high: Sequence[int], step: Sequence[int]
 ) -> Array:  # numpy's scalars
-    """`x` with `step - 1` holes between neighbours, then `low` and `high` more or fewer elements around it."""
+    """`x` with `step - 1` holes between neighbours, then `low` and `high` more or fewer elements
+    around it.
+    """
     spread = ints([dilated(n, s) for n, s in zip(x.shape, step, strict=True)])
     shape = [lo + n + hi for lo, n, hi in zip(low, spread, high, strict=True)]
     out = np.full(shape, value, x.dtype)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class DotGeneral(Op):
     """Sums products over the contracted dims, for each index of the batch dims.
 
-    The result has the batch dims, then the free dims of lhs, then those of rhs. 16-bit floats accumulate in float32
-    and are rounded once; integers wrap around.
+    The result has the batch dims, then the free dims of lhs, then those of rhs. 16-bit floats
+    accumulate in float32 and are rounded once; integers wrap around.
 
     C1  lhs and rhs have one dtype, of numbers.
     C2  `lhs_batch` and `rhs_batch`, `lhs_contract` and `rhs_contract` pair dims: equally many each.
@@ -72,7 +72,8 @@ class DotGeneral(Op):
         return TensorType(tuple(sizes), x.dtype)
 
     def _pairs(self) -> str:
-        return f"batch {self.lhs_batch} {self.rhs_batch}, contract {self.lhs_contract} {self.rhs_contract}"
+        contract = f"{self.lhs_contract} {self.rhs_contract}"
+        return f"batch {self.lhs_batch} {self.rhs_batch}, contract {contract}"
 
     def reference(self, lhs: Array, rhs: Array) -> Array:
         batch, lhs_free = len(self.lhs_batch), len(self.lhs_free)
@@ -88,7 +89,9 @@ class DotGeneral(Op):
         return result
 
     def vjp(self, b: Builder, *grads: Value | None) -> tuple[Value | None, ...]:
-        """`x . w` has `g . w^T` and `x^T . g`, in this order, so that no transpose remains to be done."""
+        """`x . w` has `g . w^T` and `x^T . g`, in this order, so that no transpose remains to be
+        done.
+        """
         (g,) = grads
         return self._vjp_lhs(b, g), self._vjp_rhs(b, g)
 

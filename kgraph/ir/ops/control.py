@@ -1,7 +1,8 @@
 """Ops with regions: closed functions whose parameters stand in the order of the op's operands.
 
-Only `passes.autodiff` differentiates `if`, `case`, `scan` and `custom_vjp`, because their gradients differentiate
-functions; none of these ops has a `vjp` of its own. `fusion` and `batched` are made after differentiation.
+Only `passes.autodiff` differentiates `if`, `case`, `scan` and `custom_vjp`, because their gradients
+differentiate functions; none of these ops has a `vjp` of its own. `fusion` and `batched` are made
+after differentiation.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class _Regions(Op, abstract=True):
 
 
 class While(_Regions):
-    """Replaces the values that start as `init` by those of `body`, as long as `cond` of them is true.
+    """Replaces values, at first `init`, by `body` of them, as long as `cond` of them is true.
 
     C1  `cond` and `body` take the values, then the captures.
     C2  `cond` gives a bool scalar.
@@ -70,7 +71,8 @@ class While(_Regions):
 
     def vjp(self, b: Builder, *grads: Value | None) -> tuple[Value | None, ...]:
         raise NotDifferentiableError(
-            "while has no reverse-mode gradient, because the number of its steps is not known before it runs; use scan"
+            "while has no reverse-mode gradient, because the number of its steps is not known "
+            "before it runs; use scan"
         )
 
 
@@ -131,9 +133,9 @@ class Case(_Regions):
 class Scan(_Regions):
     """Runs `body` for each index of dim 0 of `xs`, the last one first where `reverse`.
 
-    `body` takes the carries, which start as `init`, the slice of each x, and the captures; it gives the carries for the
-    next step and slices of results. The results are the last carries, then the slices stacked along a new dim 0, each
-    at the index of its step.
+    `body` takes the carries, which start as `init`, the slice of each x, and the captures; it gives
+    the carries for the next step and slices of results. The results are the last carries, then the
+    slices stacked along a new dim 0, each at the index of its step.
 
     C1  Each x has `length` as its dim 0.
     C2  `body` takes the carries, a slice of each x, and the captures.
@@ -180,8 +182,8 @@ class Scan(_Regions):
 class CustomVjp(_Regions):
     """`forward` of the inputs, whose gradient is given by `backward`.
 
-    `backward` takes the inputs and the gradients of all results; it gives a gradient for each input. Those of results
-    or inputs that are no floats are zeros that nobody reads.
+    `backward` takes the inputs and the gradients of all results; it gives a gradient for each
+    input. Those of results or inputs that are no floats are zeros that nobody reads.
 
     C1  `forward` takes the inputs.
     C2  `backward` takes the inputs and a value of the type of each result.
@@ -227,18 +229,21 @@ class Fusion(_Regions):
 
 
 class Batched(_Regions):
-    """Runs `body` on blocks of `block` samples of the `over` there are; the last block may have fewer.
+    """Runs `body` on blocks of `block` samples; the last block may have fewer.
 
-    `body` is written in the symbol `block`. Its first parameter is the index of the block's first sample, its others
-    take the inputs: rows of dim `takes[k]`, which is a multiple of `over`, or all of an input where `takes[k]` is -1.
-    Result k is written to its rows of dim d where `gives[k]` is `("rows", d)`; otherwise the results of the blocks are
-    combined by its kind, over at most 8 contiguous chunks of blocks in order, then by a balanced tree of neighbours.
-    Two neighbouring results `("moments", 0)` are a mean and its variance, which combine together.
+    `body` is written in the symbol `block`. Its first parameter is the index of the block's first
+    sample, its others take the inputs: rows of dim `takes[k]`, a multiple of `over` (the number of
+    samples), or all of an input where `takes[k]` is -1. Result k is written to its rows of dim d
+    where `gives[k]` is `("rows", d)`; otherwise the results of the blocks are combined by its kind,
+    over at most 8 contiguous chunks of blocks in order, then by a balanced tree of neighbours. Two
+    neighbouring results `("moments", 0)` are a mean and its variance, which combine together.
 
     C1  `block` is at least 1.
     C2  `takes` has an entry for each input, and `gives` one for each result of `body`.
-    C3  `body` takes an int32 scalar, then the inputs with `block` in place of `over` in dim `takes[k]` alone.
-    C4  Each entry of `gives` is rows of a dim that is a multiple of `block`, or a kind of combination and 0.
+    C3  `body` takes an int32 scalar, then the inputs with `block` in place of `over` in dim
+        `takes[k]` alone.
+    C4  Each entry of `gives` is rows of a dim that is a multiple of `block`, or a kind of
+        combination and 0.
     C5  Moments come in pairs of one type.
     """
 

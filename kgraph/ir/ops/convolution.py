@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """The three parts of `b01f_01io->b01f`: a letter for the role of each dim, digits for the spatial ones."""
+    """The three parts of `b01f_01io->b01f`: a letter for the role of each dim, digits for the
+    spatial ones.
+    """
 
     lhs: str
     rhs: str
@@ -51,16 +53,18 @@ def parse_roles(dims: str) -> Roles | None:
 class Convolution(Op):
     """Slides rhs (the kernel) over lhs and sums the products, over taps and input features.
 
-    `dims` names the role of each dim: b batch, f feature, i and o input and output feature, digits are spatial dims;
-    the tuples have an entry for each digit. lhs gets `lhs_dilation - 1` zeros between neighbours, then `padding`
-    (negative: it is cropped); the taps lie `rhs_dilation` apart; a `reversal` reads the kernel backwards. With
-    `feature_groups`, group g of the input features meets group g of the output features only; with `batch_groups`,
-    group g of the batch makes group g of the output features. 16-bit floats accumulate in float32 and are rounded once.
-    A symbolic spatial size is taken to be at least 1 where it is dilated.
+    `dims` names the role of each dim: b batch, f feature, i and o input and output feature, digits
+    are spatial dims; the tuples have an entry for each digit. lhs gets `lhs_dilation - 1` zeros
+    between neighbours, then `padding` (negative: it is cropped); the taps lie `rhs_dilation` apart;
+    a `reversal` reads the kernel backwards. With `feature_groups`, group g of the input features
+    meets group g of the output features only; with `batch_groups`, group g of the batch makes group
+    g of the output features. 16-bit floats accumulate in float32 and are rounded once. A symbolic
+    spatial size is taken to be at least 1 where it is dilated.
 
     C1  `dims` is well-formed and has the ranks of lhs and rhs.
     C2  lhs and rhs have one dtype, of numbers.
-    C3  `strides`, `padding`, `lhs_dilation`, `rhs_dilation` and `reversal` have an entry for each spatial dim.
+    C3  `strides`, `padding`, `lhs_dilation`, `rhs_dilation` and `reversal` have an entry for each
+        spatial dim.
     C4  Strides, dilations and group counts are at least 1.
     C5  The features of lhs are `feature_groups` times the input features of rhs.
     C6  The output features are a multiple of both group counts, the batch of `batch_groups`.
@@ -89,7 +93,7 @@ class Convolution(Op):
         ):
             raise self.error(
                 "C1",
-                f"`dims` must name the dims of {self.lhs.type} and {self.rhs.type}; got {self.dims!r}",
+                f"`dims` must name the dims of {self._types()}; got {self.dims!r}",
             )
         return roles
 
@@ -98,7 +102,7 @@ class Convolution(Op):
         if self.lhs.dtype != self.rhs.dtype or self.lhs.dtype == "bool":
             raise self.error(
                 "C2",
-                f"lhs and rhs must have one dtype of numbers; got {self.lhs.type} and {self.rhs.type}",
+                f"lhs and rhs must have one dtype of numbers; got {self._types()}",
             )
         per_dim = (self.strides, self.padding, self.lhs_dilation, self.rhs_dilation, self.reversal)
         if any(len(entries) != len(roles.spatial) for entries in per_dim):
@@ -128,14 +132,14 @@ class Convolution(Op):
         if x["f"] != w["i"] * self.feature_groups:
             raise self.error(
                 "C5",
-                f"lhs: {self.lhs.type} must have feature_groups={self.feature_groups} times the input features of "
+                f"lhs: {self.lhs.type} must have {self.feature_groups} times the input features of "
                 f"rhs: {self.rhs.type} under {self.dims}; got {x['f']} and {w['i']}",
             )
         groups = max(self.feature_groups, self.batch_groups)
         if w["o"] % groups != 0 or x["b"] % self.batch_groups != 0:
             raise self.error(
                 "C6",
-                f"{w['o']} output features or a batch of {x['b']} do not divide into {groups} groups",
+                f"{w['o']} output features or a batch of {x['b']} are no {groups} groups",
             )
         if self.feature_groups > 1 and self.batch_groups > 1:
             raise self.error(
@@ -143,6 +147,9 @@ class Convolution(Op):
                 f"got feature_groups={self.feature_groups} and batch_groups={self.batch_groups}",
             )
         return {"b": x["b"] // self.batch_groups, "f": w["o"]}
+
+    def _types(self) -> str:
+        return f"{self.lhs.type} and {self.rhs.type}"
 
     def _sizes(self, i: int) -> tuple[Size, Size]:
         """The sizes of lhs and rhs in spatial dim i."""
@@ -166,7 +173,8 @@ class Convolution(Op):
         w = np.flip(w, tuple(i for i, reverse in enumerate(self.reversal) if reverse))
         low, high = [0, *[lo for lo, _ in self.padding], 0], [0, *[hi for _, hi in self.padding], 0]
         x = pad_array(x, 0, ints(low), ints(high), (1, *self.lhs_dilation, 1))
-        # the group comes first: x [group, batch, spatial, feature], w [spatial, group, feature, output feature]
+        # the group comes first: x [group, batch, spatial, feature], w [spatial, group, feature,
+        # output feature]
         n = x.shape[0] // self.batch_groups
         x = x.reshape(
             self.batch_groups,
@@ -184,7 +192,9 @@ class Convolution(Op):
         return y.astype(lhs.dtype, copy=False)
 
     def vjp(self, b: Builder, *grads: Value | None) -> tuple[Value | None, ...]:
-        """Both gradients are convolutions: of g and the reversed kernel, and of lhs and g with the batch contracted."""
+        """Both gradients are convolutions: of g and the reversed kernel, and of lhs and g with the
+        batch contracted.
+        """
         (g,) = grads
         assert g is not None
         if is_empty(g) or is_empty(self.lhs) or is_empty(self.rhs):
@@ -221,8 +231,8 @@ class Convolution(Op):
         lhs = roles.lhs.translate(str.maketrans("bf", "fb"))
         turned = Roles(lhs, roles.out.translate(_TO_KERNEL), roles.rhs.translate(_FROM_KERNEL))
         w: Value = b.convolution(
-            self.lhs, g, str(turned), self.rhs_dilation, tuple(padding), self.lhs_dilation, self.strides,
-            (False,) * len(self.strides), self.batch_groups, self.feature_groups,
+            self.lhs, g, str(turned), self.rhs_dilation, tuple(padding), self.lhs_dilation,
+            self.strides, (False,) * len(self.strides), self.batch_groups, self.feature_groups,
         )  # fmt: skip
         backwards = tuple(sorted(roles.rhs.index(str(i)) for i, r in enumerate(self.reversal) if r))
         return b.reverse(w, backwards) if backwards else w
@@ -249,7 +259,7 @@ _FROM_KERNEL = str.maketrans("io", "bf")
 
 
 def _regroup(b: Builder, v: Value, split: int, into: int, groups: int) -> Value:
-    """Takes the groups, the outer part of dim `split`, and makes them the outer part of dim `into`."""
+    """Makes the groups, the outer part of dim `split`, the outer part of dim `into`."""
     shape = list(v.shape)
     each = shape[split] // groups
     apart = [*shape[:split], groups, each, *shape[split + 1 :]]
@@ -263,7 +273,8 @@ def _regroup(b: Builder, v: Value, split: int, into: int, groups: int) -> Value:
 def _correlate(
     x: Array, w: Array, out: tuple[int, ...], strides: tuple[int, ...], dilation: tuple[int, ...]
 ) -> Array:
-    """x [group, batch, spatial, feature] with w [taps, group, feature, output feature], a matrix product per step.
+    """x [group, batch, spatial, feature] with w [taps, group, feature, output feature], a matrix
+    product per step.
 
     A step is a tap or a place of the window, whichever there are fewer of.
     """

@@ -99,7 +99,8 @@ class Reverse(Op):
 
 
 class Pad(Op):
-    """`interior` times `value` between neighbours, then `low` and `high` times around; negative ones crop.
+    """`interior` times `value` between neighbours, then `low` and `high` times around; negative
+    ones crop.
 
     C1  `value` has rank 0 and the dtype of x.
     C2  `low`, `high` and `interior` have an entry for each dim of x.
@@ -289,7 +290,8 @@ class DynamicSlice(_Dynamic):
 
 
 class DynamicUpdateSlice(_Dynamic):
-    """x with the window at `starts` replaced by `update`; `starts` are clamped so that it lies within x.
+    """x with the window at `starts` replaced by `update`; `starts` are clamped so that it lies
+    within x.
 
     C1  There is a start for each dim of x, and `update` has the rank of x.
     C2  `starts` are scalars of one integer dtype.

@@ -160,7 +160,9 @@ class Reshape(Op):
         return (b.reshape(grads[0], self.x.shape),)
 
     def locality(self, carried: tuple[int | None, ...]) -> tuple[Locality, ...] | None:
-        """(batch, time, d) to (batch*time, d) keeps samples whole; (time, batch) to (time*batch) does not."""
+        """(batch, time, d) to (batch*time, d) keeps samples whole; (time, batch) to (time*batch)
+        does not.
+        """
         (d,), e = carried, symbolic_dim(self.shape)
         if d is None or e is None or product(self.x.shape[:d]) != product(self.shape[:e]):
             return None

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 
 class Sort(Op):
-    """Sorts along `dim` by the first `num_keys` operands, the first of all; equal ones keep their order.
+    """Sorts along `dim` by the first `num_keys` operands, the first of all; equal ones keep their
+    order.
 
-    All operands are permuted alike. Descending order is that of the keys alone: equal ones keep their order, too.
+    All operands are permuted alike. Descending order is that of the keys alone: equal ones keep
+    their order, too.
 
     C1  The operands, at least one, have one shape.
     C2  `dim` is a dim of the operands.
@@ -61,7 +63,8 @@ class Sort(Op):
 
 
 class TopK(Op):
-    """The `k` largest along the last dim, in descending order, and their int32 indices; equal ones keep their order.
+    """The `k` largest along the last dim, in descending order, and their int32 indices; equal ones
+    keep their order.
 
     C1  x has at least one dim.
     C2  `k` is at least 0 and at most the last size of x, as far as they are known.
@@ -86,7 +89,9 @@ class TopK(Op):
         return np.take_along_axis(x, order, x.ndim - 1), order.astype(np.int32)
 
     def vjp(self, b: Builder, *grads: Value | None) -> tuple[Value | None, ...]:
-        """The gradient, with zeros for the others behind it, goes back to where the elements came from."""
+        """The gradient, with zeros for the others behind it, goes back to where the elements came
+        from.
+        """
         g, last = grads[0], self.x.type.rank - 1
         if g is None:
             return (None,)

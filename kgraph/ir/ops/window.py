@@ -43,7 +43,7 @@ class _Windows(Op, abstract=True):
         if any(len(entries) != rank for entries in (window, *others)):
             raise self.error(
                 "C1",
-                f"each tuple must have {rank} entries, as x: {self.x.type}; got {(window, *others)}",
+                f"tuples must have {rank} entries, as x: {self.x.type}; got {(window, *others)}",
             )
         counts = [n for entries in (window, *others) for n in entries if isinstance(n, int)]
         if min([1, *counts]) < 1:
@@ -55,12 +55,14 @@ class _Windows(Op, abstract=True):
 class ReduceWindow(_Windows):
     """Combines the elements in each window; what lies outside of x is the identity of `kind`.
 
-    x gets `base_dilation - 1` holes between neighbours, then `padding` (negative: it is cropped); the taps of a window
-    lie `window_dilation` apart. 16-bit floats accumulate in float32 and are rounded once.
+    x gets `base_dilation - 1` holes between neighbours, then `padding` (negative: it is cropped);
+    the taps of a window lie `window_dilation` apart. 16-bit floats accumulate in float32 and are
+    rounded once.
 
     C1  Each tuple has an entry for each dim of x.
     C2  Windows, strides and dilations are at least 1.
-    C3  `kind` is sum, product, max, min, and, or; the last two for bool and integers, the first two not for bool.
+    C3  `kind` is sum, product, max, min, and, or; the last two for bool and integers, the first two
+        not for bool.
     """
 
     kind: str
@@ -105,7 +107,9 @@ class ReduceWindow(_Windows):
         return y.astype(x.dtype, copy=False)
 
     def vjp(self, b: Builder, *grads: Value | None) -> tuple[Value | None, ...]:
-        """Of a sum: the sum over the windows that an element is in. Of max and min: all to the first that has it."""
+        """Of a sum: the sum over the windows that an element is in. Of max and min: all to the
+        first that has it.
+        """
         (g,) = grads
         assert g is not None
         if is_empty(g) or is_empty(self.x):
@@ -118,7 +122,8 @@ class ReduceWindow(_Windows):
                 b.select_and_scatter(self.x, g, self.kind, self.window, self.strides, self.padding),
             )
         raise NotDifferentiableError(
-            f"reduce_window has gradients for a sum, and for max and min without dilations; got kind={self.kind!r}, "
+            "reduce_window has gradients for a sum, and for max and min without dilations; "
+            f"got kind={self.kind!r}, "
             f"base_dilation={self.base_dilation}, window_dilation={self.window_dilation}"
         )
 
@@ -160,10 +165,11 @@ class ReduceWindow(_Windows):
 
 
 class SelectAndScatter(_Windows):
-    """Adds each element of `source` to the place of its window's maximum or minimum in x; the rest is zero.
+    """Adds each element of `source` to the place of its window's maximum or minimum in x; the rest
+    is zero.
 
-    Of several equal elements the first in row-major order is taken, of NaN the first; padding is never taken. 16-bit
-    floats accumulate in float32 and are rounded once.
+    Of several equal elements the first in row-major order is taken, of NaN the first; padding is
+    never taken. 16-bit floats accumulate in float32 and are rounded once.
 
     C1  Each tuple has an entry for each dim of x.
     C2  Windows and strides are at least 1.
@@ -225,7 +231,8 @@ class SelectAndScatter(_Windows):
         window = [n for n in self.window if isinstance(n, int)]
         if len(window) < len(self.window) or math.prod(window) > _LARGEST_WINDOW:
             raise NotDifferentiableError(
-                f"select_and_scatter has a gradient for windows of at most {_LARGEST_WINDOW} elements; got {self.window}"
+                "select_and_scatter has a gradient for windows of at most "
+                f"{_LARGEST_WINDOW} elements; got {self.window}"
             )
         if is_empty(self.source) or is_empty(self.x):
             return None, zeros(b, self.source)
