@@ -26,7 +26,7 @@ from math import prod
 
 from kgraph.codegen.llvm.conv_depthwise import emit_depthwise, emit_pack_depthwise
 from kgraph.codegen.llvm.conv_input import Input, locate
-from kgraph.codegen.llvm.conv_spec import ConvSpec, Dim, Phase, extent
+from kgraph.codegen.llvm.conv_spec import ConvSpec, Dim, Phases, each_tap, extent, tile_heights
 from kgraph.codegen.llvm.emit import I64, PTR, Function, Module, Operand
 from kgraph.codegen.llvm.gemm_pack import Source, pack
 from kgraph.codegen.llvm.gemm_spec import GemmSpec
@@ -34,8 +34,6 @@ from kgraph.codegen.llvm.gemm_store import Store
 from kgraph.codegen.llvm.gemm_tile import Streams, accumulate, compute_dtype, zeros
 
 __all__ = ["ConvSpec", "Dim", "emit_conv", "emit_pack_weights"]
-
-Phases = tuple[Phase, Phase, Phase]
 
 
 def emit_pack_weights(module: Module, name: str, spec: ConvSpec) -> str:
@@ -51,14 +49,14 @@ def emit_pack_weights(module: Module, name: str, spec: ConvSpec) -> str:
             group, first = f.sdiv(panel, per_group), f.mul(f.srem(panel, per_group), width)
             at = f.mul(panel, spec.packed_taps() * channels * width)
             w = f.offset(f.parameter("w"), f.mul(group, each * steps[4]), spec.dtype)
-            for combination in spec.phases():
-                for taps in spec.tap_places(combination):
-                    place = sum(t * step for t, step in zip(taps, steps[:3], strict=True))
-                    tap = f.offset(w, place, spec.dtype)
-                    source = Source(tap, spec.dtype, compute, steps[4], steps[3], each)
-                    to = f.offset(f.parameter("packed"), at, compute)
-                    pack(f, source, to, first, width, 0, channels)
-                    at = f.add(at, channels * width)
+            for phase in spec.phases():
+                with each_tap(f, spec, phase) as tap:
+                    origin = f.offset(w, tap.place, spec.dtype)
+                    source = Source(origin, spec.dtype, compute, steps[4], steps[3], each)
+                    to = f.add(at, f.mul(tap.number, channels * width))
+                    to_tap = f.offset(f.parameter("packed"), to, compute)
+                    pack(f, source, to_tap, first, width, 0, channels)
+                at = f.add(at, prod(part.taps for part in phase) * channels * width)
     return name
 
 
@@ -74,16 +72,6 @@ def emit_conv(module: Module, name: str, spec: ConvSpec) -> str:
     with module.function(name, spec.parameters()) as f:
         _Conv(module, f, spec).emit()
     return name
-
-
-def tile_heights(count: int, limit: int) -> list[tuple[int, int]]:
-    """(height, how many tiles): tiles of two neighbouring heights that cover `count` pixels."""
-    tiles = -(-count // limit)
-    if not tiles:
-        return []
-    low = count // tiles
-    high_tiles = count - low * tiles
-    return [(height, n) for height, n in ((low + 1, high_tiles), (low, tiles - high_tiles)) if n]
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +95,7 @@ class _Conv:
             image, plane = f.sdiv(sheet, planes.units), f.srem(sheet, planes.units)
             with f.loop(first, stop, spec.block(f.target), name="block") as row:
                 end = f.smin(f.add(row, spec.block(f.target)), stop)
-                source = locate(f, spec, image, plane, row, f.sub(end, row))
+                source = locate(f, spec, (image, plane), row, f.sub(end, row))
                 with f.loop(0, spec.panels(f.target), name="panel") as panel:
                     self._panel(source, panel, (image, plane), (row, end))
 

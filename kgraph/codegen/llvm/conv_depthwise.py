@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import prod
 
 from kgraph.codegen.llvm.conv_input import Input, locate
-from kgraph.codegen.llvm.conv_spec import ConvSpec, Phase, extent
+from kgraph.codegen.llvm.conv_spec import ConvSpec, Phases, each_tap, extent
 from kgraph.codegen.llvm.emit import Function, Module, Operand, View, item_bytes
 from kgraph.codegen.llvm.gemm_tile import compute_dtype, multiply_add, zeros
 
@@ -24,23 +24,21 @@ def emit_pack_depthwise(f: Function, spec: ConvSpec) -> None:
     compute, steps = compute_dtype(spec.dtype), spec.w_steps()
     multiplier = spec.features // spec.channels
     w, packed = f.parameter("w"), f.parameter("packed")
-    tap_number = 0
+    before = 0
     with f.when(f.compare("LT", f.parameter("lo"), f.parameter("hi"))):
         for phase in spec.phases():
-            for taps in spec.tap_places(phase):
-                place = sum(t * step for t, step in zip(taps, steps[:3], strict=True))
-                source = f.offset(w, place, spec.dtype)
-                with (
-                    f.loop(0, multiplier, name="filter") as j,
-                    f.loop(0, spec.channels, name="channel") as c,
-                ):
-                    feature = f.add(f.mul(c, multiplier), j)
-                    at = f.offset(source, f.mul(feature, steps[4]), spec.dtype)
-                    value = f.load_at(at, spec.dtype)
-                    row = f.add(f.mul(j, spec.packed_taps()), tap_number)
-                    to = f.offset(packed, f.add(f.mul(row, spec.channels), c), compute)
-                    f.store_at(to, compute, f.convert(value, spec.dtype, compute))
-                tap_number += 1
+            with (
+                each_tap(f, spec, phase) as tap,
+                f.loop(0, multiplier, name="filter") as j,
+                f.loop(0, spec.channels, name="channel") as c,
+            ):
+                feature = f.add(f.mul(c, multiplier), j)
+                at = f.offset(w, f.add(tap.place, f.mul(feature, steps[4])), spec.dtype)
+                value = f.convert(f.load_at(at, spec.dtype), spec.dtype, compute)
+                row = f.add(f.mul(j, spec.packed_taps()), f.add(tap.number, before))
+                to = f.offset(packed, f.add(f.mul(row, spec.channels), c), compute)
+                f.store_at(to, compute, value)
+            before += prod(part.taps for part in phase)
 
 
 def emit_depthwise(module: Module, name: str, spec: ConvSpec) -> None:
@@ -56,7 +54,7 @@ def emit_depthwise(module: Module, name: str, spec: ConvSpec) -> None:
             image, plane = f.sdiv(sheet, planes.units), f.srem(sheet, planes.units)
             with f.loop(first, stop, spec.block(f.target), name="block") as row:
                 end = f.smin(f.add(row, spec.block(f.target)), stop)
-                source = locate(f, spec, image, plane, row, f.sub(end, row))
+                source = locate(f, spec, (image, plane), row, f.sub(end, row))
                 before = 0
                 for phase in spec.phases():
                     _Rows(f, spec, phase, source, before).emit((image, plane), (row, end))
@@ -69,7 +67,7 @@ class _Rows:
 
     f: Function
     spec: ConvSpec
-    phase: tuple[Phase, Phase, Phase]
+    phase: Phases
     source: Input
     before: int  # taps of earlier phases
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from kgraph.codegen.llvm.conv_spec import ConvSpec, Extent, extent
 from kgraph.codegen.llvm.emit import (
-    I64,
-    PTR,
     Function,
+    Index,
     Operand,
     View,
     constant,
@@ -28,12 +27,15 @@ class Input:
 
 
 def locate(
-    f: Function, spec: ConvSpec, image: Operand, plane: Operand, row: Operand, rows: Operand
-) -> Input:
-    """The input of `rows` units from (image, plane, row) on, its first element that any tap reads.
+    f: Function, spec: ConvSpec, sheet: tuple[Operand, Operand], row: Operand, rows: Operand,
+    at: Index = 0,
+) -> Input:  # fmt: skip
+    """The input of `rows` units from (image, plane) and row on, its first element that a tap reads.
 
-    Copies what they read to the scratch, with zeros around it, if the convolution is so.
+    Copies what they read to the scratch, from element `at` on, with zeros around it, if the
+    convolution is so.
     """
+    image, plane = sheet
     planes, heights, widths = (extent(dim) for dim in spec.space)
     steps = spec.x_steps()
     first_plane = f.add(f.mul(plane, planes.stride), planes.low)
@@ -43,17 +45,22 @@ def locate(
         place = f.add(f.mul(first_plane, steps[1]), f.mul(first_row, steps[2]))
         place = f.add(place, widths.low * steps[3])
         return Input(f.offset(x, place, spec.dtype), *steps[1:4])
-    aligned = f.and_(f.add(f.cast("ptrtoint", f.parameter("scratch"), I64), 63), -64)
-    scratch = f.cast("inttoptr", aligned, PTR)
-    column = spec.channels
-    line = widths.size(widths.units) * column
-    sheet = line * heights.size(spec.block(f.target))
+    buffer = buffer_of(f, spec, at)
+    scratch, surface, line = buffer.origin, buffer.plane, buffer.row
     count = f.add(f.mul(f.sub(rows, 1), heights.stride), heights.reach)
     copy = _Copy(f, spec, x, image, widths)
     with f.loop(0, planes.reach, name="plane") as i, f.loop(0, count, name="row") as j:
-        to = f.offset(scratch, f.add(f.mul(i, sheet), f.mul(j, line)), compute_dtype(spec.dtype))
+        to = f.offset(scratch, f.add(f.mul(i, surface), f.mul(j, line)), compute_dtype(spec.dtype))
         copy.row(f.add(first_plane, i), f.add(first_row, j), to)
-    return Input(scratch, sheet, line, column)
+    return buffer
+
+
+def buffer_of(f: Function, spec: ConvSpec, at: Index = 0) -> Input:
+    """The padded buffer in the scratch."""
+    _, heights, widths = (extent(dim) for dim in spec.space)
+    scratch = f.offset(f.align_up(f.parameter("scratch"), 64), at, compute_dtype(spec.dtype))
+    line = widths.size(widths.units) * spec.channels
+    return Input(scratch, line * heights.size(spec.block(f.target)), line, spec.channels)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import gcd, prod
 from typing import Any
 
-from kgraph.codegen.llvm.emit import I64, PTR, Function, Operand, Type, item_bytes
+from kgraph.codegen.llvm.emit import I64, PTR, Function, Index, Operand, Type, item_bytes
 from kgraph.codegen.llvm.gemm_spec import Epilogue
 from kgraph.codegen.llvm.gemm_tile import Shape, choose_shape, compute_dtype
 from kgraph.codegen.llvm.target import Target
@@ -83,6 +84,9 @@ def phases(dim: Dim) -> tuple[Phase, ...]:
             )
         )
     return tuple(result)
+
+
+Phases = tuple[Phase, Phase, Phase]
 
 
 @dataclass(frozen=True)
@@ -171,7 +175,7 @@ class ConvSpec:
         each = self.features // self.groups
         return choose_shape(target, compute_dtype(self.dtype), None, each)
 
-    def phases(self) -> list[tuple[Phase, Phase, Phase]]:
+    def phases(self) -> list[Phases]:
         """All combinations of the dims' phases, in a fixed order."""
         planes, rows, columns = self.space
         return list(itertools.product(phases(planes), phases(rows), phases(columns)))
@@ -203,15 +207,6 @@ class ConvSpec:
         """Taps of all phases together."""
         return sum(prod(phase.taps for phase in combination) for combination in self.phases())
 
-    def tap_places(self, phase: tuple[Phase, Phase, Phase]) -> list[tuple[int, ...]]:
-        """Where in w the taps of a phase are, in the order in which its tiles read them."""
-        result: list[tuple[int, ...]] = [()]
-        for part, dim in zip(phase, self.space, strict=True):
-            taps = [part.tap + j * part.tap_step for j in range(part.taps)]
-            taps = [dim.taps - 1 - t for t in taps] if dim.reverse else taps
-            result = [(*before, t) for before in result for t in taps]
-        return result
-
     def copies(self) -> bool:
         """Whether the input goes through a padded buffer."""
         if self.prologue or compute_dtype(self.dtype) != self.dtype or self.x_steps()[4] != 1:
@@ -237,6 +232,44 @@ class ConvSpec:
         planes, rows, columns = (extent(dim) for dim in self.space)
         pixels = planes.reach * rows.size(self.block(target)) * columns.size(columns.units)
         return pixels * self.channels * item_bytes(compute_dtype(self.dtype)) + 128
+
+
+@dataclass(frozen=True, eq=False)
+class Tap:
+    """A tap in a loop: its number in its phase, its place in w, its index in each spatial dim."""
+
+    number: Index
+    place: Index
+    indices: tuple[Index, Index, Index]
+
+
+@contextmanager
+def each_tap(f: Function, spec: ConvSpec, phase: Phases, dims: int = 3) -> Iterator[Tap]:
+    """A loop over the taps of a phase; with `dims=2` over tap rows, at the first tap of each."""
+    with ExitStack() as stack:
+        number: Index = 0
+        place: Index = 0
+        indices: list[Index] = []
+        for part, dim, step in zip(phase, spec.space, spec.w_steps(), strict=False):
+            first = dim.taps - 1 - part.tap if dim.reverse else part.tap
+            move = -part.tap_step if dim.reverse else part.tap_step
+            tap: Index = 0
+            if len(indices) < dims:
+                tap = stack.enter_context(f.loop(0, part.taps, name="tap"))
+            indices.append(tap)
+            number = f.add(f.mul(number, part.taps), tap)
+            place = f.add(place, f.add(f.mul(tap, move * step), first * step))
+        yield Tap(number, place, (indices[0], indices[1], indices[2]))
+
+
+def tile_heights(count: int, limit: int) -> list[tuple[int, int]]:
+    """(height, how many tiles): tiles of two neighbouring heights that cover `count` pixels."""
+    tiles = -(-count // limit)
+    if not tiles:
+        return []
+    low = count // tiles
+    high_tiles = count - low * tiles
+    return [(height, n) for height, n in ((low + 1, high_tiles), (low, tiles - high_tiles)) if n]
 
 
 def _dense(sizes: list[int]) -> tuple[int, ...]:

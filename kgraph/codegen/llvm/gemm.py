@@ -139,8 +139,7 @@ class _Gemm:
             rows = (f.mul(lo, unit.rows), f.smin(f.mul(hi, unit.rows), self.m))
         else:
             columns = (f.mul(lo, unit.columns), f.smin(f.mul(hi, unit.columns), self.n))
-        aligned = f.and_(f.add(f.cast("ptrtoint", f.parameter("scratch"), I64), 63), -64)
-        scratch = f.cast("inttoptr", aligned, PTR)
+        scratch = f.align_up(f.parameter("scratch"), 64)
         deep = depth(spec, self.target, unit)
         block = block_rows(spec, self.target, unit)
         # Sums that C cannot hold between chunks are made in one, however long.

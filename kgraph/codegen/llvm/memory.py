@@ -64,6 +64,11 @@ class Memory(Convert):
         # The constant part goes last, where it becomes the displacement of the instruction.
         return self.offset(self.offset(view.base, total, view.dtype), fixed, view.dtype)
 
+    def align_up(self, pointer: Operand, bytes: int) -> Operand:
+        """The first multiple of a power of two at or after the pointer."""
+        number = self.add(self.cast("ptrtoint", pointer, I64), bytes - 1)
+        return self.cast("inttoptr", self.and_(number, -bytes), PTR)
+
     # By view --------------------------------------------------------------------------------
 
     def load(

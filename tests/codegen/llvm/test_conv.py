@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from kgraph.codegen.llvm.conv import ConvSpec, Dim, emit_conv, emit_pack_weights
+from kgraph.codegen.llvm.conv_weights import WeightsSpec, emit_weights
 from kgraph.codegen.llvm.emit import PTR, Module, View
 from tests.codegen.llvm.native import Loaded, targets
 
@@ -197,3 +198,96 @@ def test_hooks(target, groups, inline, name):
 def test_a_depthwise_multiplier_takes_no_epilogue():
     with pytest.raises(ValueError, match="multiplier"):
         ConvSpec((make_dim(5, 3),), 4, 8, groups=4, epilogue=lambda *args: args[3])
+
+
+def weights_reference(dims, x: np.ndarray, dy: np.ndarray, groups: int) -> np.ndarray:
+    x = x.astype(np.float64).reshape(*x.shape[:-1], groups, -1)
+    dy = dy.astype(np.float64).reshape(*dy.shape[:-1], groups, -1)
+    dw = np.zeros((*(dim.taps for dim in dims), x.shape[-1], groups, dy.shape[-1]))
+    batch = range(x.shape[0])
+    for combination in itertools.product(*(list(pieces(dim)) for dim in dims)):
+        taps, outputs, inputs = zip(*combination, strict=True)
+        a, b = x[np.ix_(batch, *inputs)], dy[np.ix_(batch, *outputs)]
+        a, b = (item.reshape(-1, *item.shape[-2:]) for item in (a, b))
+        dw[taps] = np.einsum("pgc,pgo->cgo", a, b)
+    return dw.reshape(*dw.shape[:-2], -1)
+
+
+def run_weights(target, spec: WeightsSpec, x, dy, dw, parts: int = 2, extra=()) -> None:
+    module = Module(target)
+    emit_weights(module, "weights", spec)
+    loaded = Loaded(module)
+    scratch = np.full(spec.scratch_bytes(target), 0xFF, np.uint8)
+    steps = [x.shape[0] * i // parts for i in range(parts + 1)]
+    for lo, hi in itertools.pairwise(steps):
+        loaded("weights", x, dy, dw, scratch, lo, hi, *extra)
+
+
+def check_weights(target, dims, channels, features, groups=1, dtype="float32", batch=3) -> None:
+    x, w = arrays(dims, channels, features, groups, dtype, batch)
+    dy = np.random.default_rng(8).standard_normal((batch, *(dim.y for dim in dims), features))
+    dy = (dy * 3).astype(x.dtype)
+    wide = {2: "float32"}.get(x.itemsize, dtype)
+    dw = np.ones(w.shape, wide)
+    run_weights(target, WeightsSpec(ConvSpec(dims, channels, features, groups, dtype)), x, dy, dw)
+    expected = weights_reference(dims, x, dy, groups) + 1
+    tolerance = {4: 2e-6, 8: 1e-14}[dw.itemsize] * (np.abs(expected).max() + 1)
+    assert np.abs(dw - expected).max() <= tolerance
+
+
+@all_targets
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_weight_gradient(target, name):
+    dims = GEOMETRIES[name]
+    check_weights(target, dims, 5, 19)
+    check_weights(target, dims, 6, 4, groups=2)
+    check_weights(target, dims, 19, 19, groups=19)
+    check_weights(target, dims, 3, 6, groups=3)
+
+
+@all_targets
+@pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16", "int32"])
+@pytest.mark.parametrize("groups", [1, 4])
+def test_weight_gradient_dtypes(target, dtype, groups):
+    dims = (make_dim(6, 3, low=1, high=1), make_dim(7, 3))
+    check_weights(target, dims, 4, 20, groups, dtype)
+
+
+@all_targets
+@pytest.mark.parametrize(("channels", "features"), [(1, 33), (3, 64), (64, 16), (17, 70), (32, 96)])
+def test_weight_gradient_channels(target, channels, features):
+    check_weights(target, (make_dim(7, 3), make_dim(16, 3)), channels, features)
+    same = (make_dim(7, 3, low=1, high=1), make_dim(26, 3, low=1, high=1))
+    check_weights(target, same, channels, features)
+
+
+def test_weight_gradient_in_blocks():
+    target = targets()[0]
+    check_weights(target, (make_dim(90, 3, low=1, high=1), make_dim(70, 3)), 40, 8, batch=2)
+    check_weights(target, (make_dim(90, 3), make_dim(70, 3)), 40, 8, batch=2)
+    check_weights(target, (make_dim(4, 3), make_dim(4, 3)), 8, 8, batch=13)
+
+
+@all_targets
+@pytest.mark.parametrize("groups", [1, 20])
+def test_weight_gradient_hooks(target, groups):
+    """The mask of a relu on dy, an affine function of x."""
+    dims = GEOMETRIES["same"]
+
+    def mask_of_relu(f, pixel, feature, value, mask):
+        view = View(f.parameter("out"), "float32", (20, 1))
+        out = f.load(view, [pixel, feature], value.lanes, mask=mask)
+        return f.select(f.compare("GT", out, 0.0), value, 0.0)
+
+    x, w = arrays(dims, 20, 20, groups, "float32", 3)
+    random = np.random.default_rng(9)
+    dy, out = (random.standard_normal((3, 9, 11, 20)).astype(np.float32) for _ in range(2))
+    dw = np.zeros(w.shape, np.float32)
+
+    def affine(f, pixel, channel, value, mask):
+        return f.fma(value, 2.0, 1.0)
+
+    conv = ConvSpec(dims, 20, 20, groups, extra=(("out", PTR),), prologue=affine)
+    run_weights(target, WeightsSpec(conv, mask_of_relu), x, dy, dw, extra=(out,))
+    expected = weights_reference(dims, 2 * x.astype(np.float64) + 1, dy * (out > 0), groups)
+    assert np.abs(dw - expected).max() < 1e-5 * np.abs(expected).max()
