@@ -83,7 +83,7 @@ class Layer(Operation):
         self._losses: list[Any] = []
         self._build_shapes: dict[str, Any] | None = None
         self._called = False
-        self._step: Any = None
+        self._call_step: Any = None
         self.built = False
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -422,9 +422,9 @@ class Layer(Operation):
 
     def _compiled_call(self, args: Any, kwargs: Any, training: bool | None) -> Any:
         """The call as a program of its own; losses and masks come out of it as well."""
-        if self._step is None:
-            self._step = ops.Step(self._call_for_step, name=self.name, donate=True)
-        outputs, masks, losses = self._step(args, kwargs, training)
+        if self._call_step is None:
+            self._call_step = ops.Step(self._call_for_step, name=self.name, donate=True)
+        outputs, masks, losses = self._call_step(args, kwargs, training)
         for leaf, mask in zip(tree.flatten(outputs), masks, strict=True):
             if mask is not None:
                 set_keras_mask(leaf, mask)

@@ -345,7 +345,7 @@ class Trainer:
             source.end()
             if validation is not None and _validates(epoch, validation_freq):
                 found = self._run_evaluation(validation, validation_steps, callback_list)
-                logs.update({f"val_{name}": value for name, value in found.items()})
+                logs.update({f"val_{name}": value for name, value in sorted(found.items())})
             callback_list.on_epoch_end(epoch, logs)
             step = self._step("train")  # a callback may have frozen layers
             if self.stop_training:
