@@ -49,7 +49,9 @@ def in_double(function: Callable[..., Operand], f: Function, *arguments: Operand
     """A float64 function on float32 arguments: right to the last bit but for rare half-ulp ties."""
     kind = arguments[0].type
     wide = [f.cast("fpext", x, DOUBLE.with_lanes(kind.lanes)) for x in arguments]
-    return f.cast("fptrunc", function(f, *wide), FLOAT.with_lanes(kind.lanes))
+    single = f.cast("fptrunc", function(f, *wide), FLOAT.with_lanes(kind.lanes))
+    # Without the fence, LLVM rounds straight to float16 where that follows, by a library call.
+    return f.intrinsic("arithmetic.fence", single.type, (single,))
 
 
 def horner(f: Function, x: Operand, coefficients: Sequence[float]) -> Operand:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from kgraph.codegen.base import NativeImage
 from kgraph.codegen.llvm.assemble import compile_object
-from kgraph.codegen.llvm.emit import I32, I64, PTR, Function, Module, Operand, constant
+from kgraph.codegen.llvm.emit import I32, I64, PTR, Function, Module, Operand, Type, constant
 from kgraph.codegen.llvm.fingerprint import target_of
-from kgraph.codegen.llvm.lower import Frame, Kernels, lower_body, plan_body
+from kgraph.codegen.llvm.lower import Frame, Kernels, lower_body, plan_body, slab_of
 from kgraph.codegen.llvm.target import Target
 from kgraph.codegen.options import Options
 from kgraph.ir import Function as Graph
@@ -18,6 +18,7 @@ from kgraph.passes.base import run_passes
 from kgraph.passes.memory import ALIGNMENT, MemoryPlan, Param
 from kgraph.passes.pipeline import llvm_pipeline
 
+_SLABS = 3  # the word of the context that points to the threads' slabs; the caller's is the first
 _RUN = [("buffers", PTR), ("sizes", PTR), ("arena", PTR), ("context", PTR)]
 
 
@@ -27,6 +28,7 @@ class Lowered:
 
     text: str
     arena: Size
+    slab: Size
 
 
 def compile(
@@ -44,6 +46,7 @@ def compile(
         results=tuple(v.type for v in fn.results),
         symbols=fn.symbols,
         arena=lowered.arena,
+        slab=lowered.slab,
         in_place=bool(donate),
     )
 
@@ -61,7 +64,7 @@ def lower(fn: Graph, target: Target, donate: Mapping[int, int] | None = None) ->
     with module.function("kgraph_run", _RUN, returns=I32) as f:
         buffers, sizes, base, context = f.parameters
         symbols = {s: _word(f, sizes, i, I64) for i, s in enumerate(fn.symbols)}
-        frame = Frame(f, Kernels(module), symbols, context)
+        frame = Frame(f, Kernels(module), symbols, context, _word(f, context, _SLABS))
         pointers = [_word(f, buffers, i) for i in range(len(fn.params) + len(fn.results))]
         params, results = pointers[: len(fn.params)], pointers[len(fn.params) :]
         lower_body(frame, fn, plan, params, results, base)
@@ -78,15 +81,12 @@ def lower(fn: Graph, target: Target, donate: Mapping[int, int] | None = None) ->
             with f.when(f.compare("NE", source, results[i])):
                 f.copy_bytes(results[i], source, frame.size(value.type.nbytes))
         f.ret(constant(0, I32))
-    return Lowered(module.text(), arena)
+    return Lowered(module.text(), arena, slab_of(fn, target))
 
 
-def _word(f: Function, table: Operand, index: int, kind: object = PTR) -> Operand:
+def _word(f: Function, table: Operand, index: int, kind: Type = PTR) -> Operand:
     place = f.offset(table, index, "int64")
-    name = "i64" if kind is I64 else "ptr"
-    return f.instruction(
-        I64 if kind is I64 else PTR, f"load {name}, ptr {place.text}, align 8", pure=False
-    )
+    return f.instruction(kind, f"load {kind.text}, ptr {place.text}, align 8", pure=False)
 
 
 def _staged(fn: Graph, plan: MemoryPlan, donate: Mapping[int, int]) -> list[int]:

@@ -26,6 +26,7 @@ def native(fn: Function, target: Target | None = None, fuse: bool = False) -> Na
         tuple(v.type for v in fn.results),
         fn.symbols,
         lowered.arena,
+        lowered.slab,
     )
     return NativeRunner(image, {}, poisoned=True)
 

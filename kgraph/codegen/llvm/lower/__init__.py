@@ -6,11 +6,11 @@ launches), `table.py`, `body.py`.
 """
 
 from kgraph.codegen.llvm.lower import fusion, loop_ops, moves, reduce  # noqa: F401  # fill the table
-from kgraph.codegen.llvm.lower.body import LoweringError, lower_body, lower_op, plan_body
+from kgraph.codegen.llvm.lower.body import LoweringError, lower_body, lower_op, plan_body, slab_of
 from kgraph.codegen.llvm.lower.frame import Code, Frame, Kernel, Kernels
 from kgraph.codegen.llvm.lower.table import LOWERINGS, lowers, missing, wants_scratch
 
 __all__ = [
     "LOWERINGS", "Code", "Frame", "Kernel", "Kernels", "LoweringError", "lower_body", "lower_op",
-    "lowers", "missing", "plan_body", "wants_scratch",
+    "lowers", "missing", "plan_body", "slab_of", "wants_scratch",
 ]  # fmt: skip

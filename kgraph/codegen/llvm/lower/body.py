@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from kgraph.codegen.llvm.emit import Operand
 from kgraph.codegen.llvm.lower.frame import Frame
 from kgraph.codegen.llvm.lower.loop_ops import lower_as_loop
-from kgraph.codegen.llvm.lower.table import LOWERINGS, SCRATCH, is_loop
+from kgraph.codegen.llvm.lower.table import LOWERINGS, SCRATCH, SLAB, is_loop
 from kgraph.codegen.llvm.target import Target
-from kgraph.ir import Function, Op, Value
+from kgraph.ir import Function, Op, Size, Value, maximum
 from kgraph.ir.ops.control import Fusion
 from kgraph.ir.ops.contract import DotGeneral
 from kgraph.ir.ops.convolution import Convolution
@@ -26,17 +26,27 @@ def plan_body(
 ) -> MemoryPlan:
     """The memory plan of a function, with the scratch that its lowerings want."""
 
-    def scratch(op: Op) -> object:
+    def scratch(op: Op) -> Size:
         wanted = SCRATCH.get(type(op))
-        return 0 if wanted is None else wanted(op, target)
+        return 0 if wanted is None or is_empty(op) else wanted(op, target)
 
     return plan_memory(
         fn,
         donated=donated,
-        scratch=scratch,  # type: ignore[arg-type]  # sizes
+        scratch=scratch,
         in_place=_in_place,
         elsewhere=lambda op: isinstance(op, Constant),
     )
+
+
+def slab_of(fn: Function, target: Target) -> Size:
+    """The bytes that a thread wants for itself while the function runs."""
+    total: Size = 0
+    for op in fn.ops:
+        wanted = SLAB.get(type(op))
+        if wanted is not None and not is_empty(op):
+            total = maximum(total, wanted(op, target))
+    return total
 
 
 def _in_place(op: Op, operand: int, result: int) -> bool:
@@ -81,12 +91,19 @@ def lower_body(
 def lower_op(frame: Frame, op: Op) -> None:
     """Writes the code of one op."""
     frame.f.comment(_describe(op))
+    if is_empty(op):
+        return
     lowering = LOWERINGS.get(type(op))
     if lowering is None:
         if not is_loop(op):
             raise LoweringError(f"the llvm backend has no lowering for {op.name}")
         lowering = lower_as_loop
     lowering(frame, op)
+
+
+def is_empty(op: Op) -> bool:
+    """Is it known that no result has an element? Then nothing is to be done."""
+    return bool(op.results) and all(v.type.size == 0 for v in op.results)
 
 
 def _describe(op: Op) -> str:

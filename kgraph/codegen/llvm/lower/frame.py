@@ -79,6 +79,7 @@ class Frame(Code):
         kernels: those of the module.
         context: the runtime's context, or None where threads are at work already: kernels then run
             serially.
+        slab: memory for kernels that run here and not on another thread.
         pointers: where each value lies; `pointer` reads it.
     """
 
@@ -88,10 +89,12 @@ class Frame(Code):
         kernels: Kernels,
         symbols: Mapping[str, Operand],
         context: Operand | None,
+        slab: Operand,
     ) -> None:
         super().__init__(f, symbols)
         self.kernels = kernels
         self.context = context
+        self.slab = slab
         self.pointers: dict[Value, Operand] = {}
         self.scratches: dict[Op, Operand] = {}
         self._tables: dict[int, Operand] = {}
@@ -173,13 +176,12 @@ class Frame(Code):
 
     def _run(self, name: str, table: Operand, count: Operand) -> None:
         f, zero = self.f, self.f.index(0)
-        null = Operand(PTR, "null")
         if count.constant == 1:
-            f.call(name, [table, zero, zero, null])
+            f.call(name, [table, zero, zero, self.slab])
         elif self._parallel_for is not None:
             assert self.context is not None
             tile = self.module.address_of(name)
             f.call_pointer(self._parallel_for, [self.context, tile, table, count])
         else:
             with f.loop(0, count, name="tile") as index:
-                f.call(name, [table, index, zero, null])
+                f.call(name, [table, index, zero, self.slab])

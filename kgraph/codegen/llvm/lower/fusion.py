@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from kgraph.codegen.llvm.lower.dot import dot_scratch, dot_slab, lower_dot
+from kgraph.codegen.llvm.lower.epilogue import Contraction
 from kgraph.codegen.llvm.lower.frame import Frame
 from kgraph.codegen.llvm.lower.loop_ops import as_body
 from kgraph.codegen.llvm.lower.loops import launch_loop
 from kgraph.codegen.llvm.lower.reduce import launch_reduce, reduce_scratch
-from kgraph.codegen.llvm.lower.table import lowers, wants_scratch
+from kgraph.codegen.llvm.lower.table import lowers, wants_scratch, wants_slab
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Function, Op, Size
 from kgraph.ir.ops.contract import DotGeneral
@@ -32,7 +34,27 @@ def lower_fusion(frame: Frame, op: Fusion) -> None:
     elif isinstance(chief, Reduce):
         launch_reduce(frame, frame.scratches.get(op), op.body, op.inputs, op.results)
     else:
-        raise NotImplementedError("contraction")
+        lower_contraction(frame, op, chief)
+
+
+@lowers(DotGeneral)
+def lower_single_contraction(frame: Frame, op: Op) -> None:
+    """A contraction by itself."""
+    lower_contraction(frame, op, op)
+
+
+def lower_contraction(frame: Frame, op: Op, chief: Op) -> None:
+    """A contraction and what follows it on its sums."""
+    lower_dot(frame, Contraction.of(op, chief), frame.scratches.get(op))
+
+
+@wants_slab(Fusion, DotGeneral)
+def contraction_slab(op: Op, target: Target) -> Size:
+    """What a tile of a contraction wants for itself."""
+    chief = hero(op.body) if isinstance(op, Fusion) else op
+    if isinstance(chief, DotGeneral):
+        return dot_slab(Contraction.of(op, chief), target)
+    return 0
 
 
 @lowers(Reduce)
@@ -47,8 +69,10 @@ def single_scratch(op: Reduce, target: Target) -> Size:
     return reduce_scratch(as_body(op), target)
 
 
-@wants_scratch(Fusion)
-def fusion_scratch(op: Fusion, target: Target) -> Size:
+@wants_scratch(Fusion, DotGeneral)
+def fusion_scratch(op: Op, target: Target) -> Size:
     """What the kernel wants."""
-    chief = hero(op.body)
-    return reduce_scratch(op.body, target) if isinstance(chief, Reduce) else 0
+    chief = hero(op.body) if isinstance(op, Fusion) else op
+    if isinstance(chief, DotGeneral):
+        return dot_scratch(Contraction.of(op, chief), target)
+    return reduce_scratch(op.body, target) if isinstance(op, Fusion) and chief else 0

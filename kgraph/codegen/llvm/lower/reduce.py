@@ -27,7 +27,7 @@ from kgraph.codegen.llvm.lower.tiling import Tiling, divided_up, strips, tile_el
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Function, Size, Value, bind_size, numpy_dtype, product, symbols_of
 from kgraph.ir.ops.common import identity
-from kgraph.ir.ops.reduce import Reduce, kept_dims
+from kgraph.ir.ops.reduce import Reduce
 
 _BLOCK = 256  # turns of a loop between which partial sums start anew
 _CHUNKS = 64  # the most chunks that a reduction is split into
@@ -382,7 +382,7 @@ class _Writer:
     def _store(self, found: dict[int, Axis], sums: Sequence[Operand], guard: Guard) -> None:
         plan, f = self.plan, self.f
         index = self._index(found)
-        kept = kept_dims(len(index), plan.reduces[0].dims)
+        kept = tuple(d for d in range(len(index)) if d not in plan.reduces[0].dims)
         place = tuple(index[d] for d in kept)
         for i, (op, value) in enumerate(zip(plan.reduces, sums, strict=True)):
             dtype = accumulator(op.x.dtype)

@@ -17,6 +17,8 @@ Lowering = Callable[[Frame, Op], None]
 Scratch = Callable[[Op, Target], Size]
 LOWERINGS: dict[type[Op], Lowering] = {}
 SCRATCH: dict[type[Op], Scratch] = {}
+# The bytes of memory that each thread wants for itself: a kernel's `slab`.
+SLAB: dict[type[Op], Scratch] = {}
 
 AnyLowering = TypeVar("AnyLowering", bound="Callable[..., None]")
 AnyScratch = TypeVar("AnyScratch", bound="Callable[..., Size]")
@@ -39,6 +41,17 @@ def wants_scratch(*classes: type[Op]) -> Callable[[AnyScratch], AnyScratch]:
     def add(function: AnyScratch) -> AnyScratch:
         for cls in classes:
             SCRATCH[cls] = function
+        return function
+
+    return add
+
+
+def wants_slab(*classes: type[Op]) -> Callable[[AnyScratch], AnyScratch]:
+    """Adds a function that says how much memory a tile of these ops wants for itself."""
+
+    def add(function: AnyScratch) -> AnyScratch:
+        for cls in classes:
+            SLAB[cls] = function
         return function
 
     return add

@@ -1,0 +1,367 @@
+"""`dot_general` as batches of matrix products."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from kgraph.codegen.llvm.emit import Operand
+from kgraph.codegen.llvm.gemm import GemmSpec, emit_gemm
+from kgraph.codegen.llvm.gemm_spec import depth, splittable
+from kgraph.codegen.llvm.lower.epilogue import Contraction, Epilogue, launch_rest, sum_bytes
+from kgraph.codegen.llvm.lower.frame import Code, Frame, Kernel
+from kgraph.codegen.llvm.lower.keys import op_key, op_symbols
+from kgraph.codegen.llvm.lower.loops import Loop
+from kgraph.codegen.llvm.lower.reduce import likely
+from kgraph.codegen.llvm.target import Target
+from kgraph.ir import Builder, Dim, Shape, Size, Value, maximum, minimum, product
+from kgraph.ir.ops.contract import DotGeneral
+from kgraph.passes.memory import ALIGNMENT
+
+TILE = 1 << 21  # operations of a tile: some twenty microseconds
+_ROWS = 64  # of a tile at least, so that packing B again for each pays
+
+# The dims of one role, merged: (size, strides in lhs and in rhs).
+Run: TypeAlias = "tuple[Size, Size, Size]"
+
+
+@dataclass(frozen=True)
+class Sides:
+    """A product in terms of its operands' memory: runs of each role, outermost first."""
+
+    batch: tuple[Run, ...]
+    rows: tuple[Run, ...]
+    columns: tuple[Run, ...]
+    inner: tuple[Run, ...]
+
+
+def strides_of(shape: Shape) -> list[Size]:
+    """The elements between neighbours along each dim of a dense array."""
+    found: list[Size] = [1]
+    for d in reversed(shape[1:]):
+        found.append(found[-1] * d)
+    return found[::-1][: len(shape)]
+
+
+def sides(op: DotGeneral) -> Sides:
+    """The runs of a product."""
+    x, y = op.lhs.shape, op.rhs.shape
+    xs, ys = strides_of(x), strides_of(y)
+    pairs = sorted(zip(op.lhs_contract, op.rhs_contract, strict=True))
+    return Sides(
+        tuple((x[i], xs[i], ys[j]) for i, j in zip(op.lhs_batch, op.rhs_batch, strict=True)),
+        _merged([(x[i], xs[i], 0) for i in op.lhs_free]),
+        _merged([(y[j], 0, ys[j]) for j in op.rhs_free]),
+        _merged([(x[i], xs[i], ys[j]) for i, j in pairs]),
+    )
+
+
+def _merged(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """Neighbours that count through memory as one become one; those of size 1 vanish."""
+    found: list[Run] = []
+    for size, x, y in runs:
+        if size == 1:
+            continue
+        if found and found[-1][1] == x * size and found[-1][2] == y * size:
+            found[-1] = (found[-1][0] * size, x, y)
+        else:
+            found.append((size, x, y))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Which operands are put into another order first, and the product of those copies."""
+
+    lhs: tuple[int, ...] | None
+    rhs: tuple[int, ...] | None
+    product: DotGeneral
+
+    @staticmethod
+    def of(op: DotGeneral) -> Copies:
+        """The fewest copies after which each role is a single run."""
+        found = sides(op)
+        left, right = len(found.rows) > 1, len(found.columns) > 1
+        if len(found.inner) > 1 and not (left or right):
+            smaller = likely(op.lhs.type.size) <= likely(op.rhs.type.size)
+            left, right = smaller, not smaller
+        copies = _copied(op, left, right)
+        if any(len(runs) > 1 for runs in _single(sides(copies.product))):
+            copies = _copied(op, True, True)
+        return copies
+
+
+def _single(found: Sides) -> tuple[tuple[Run, ...], ...]:
+    return (found.rows, found.columns, found.inner)
+
+
+def _copied(op: DotGeneral, left: bool, right: bool) -> Copies:
+    """The product with operands as [batch, free, contract]; pairs in the order of the one kept."""
+    pairs = list(zip(op.lhs_contract, op.rhs_contract, strict=True))
+    pairs.sort(key=lambda pair: pair[1] if left and not right else pair[0])
+    lhs_perm = (*op.lhs_batch, *op.lhs_free, *(i for i, _ in pairs)) if left else None
+    rhs_perm = (*op.rhs_batch, *op.rhs_free, *(j for _, j in pairs)) if right else None
+    b = Builder()
+    x, y = (_reordered(b, v, perm) for v, perm in ((op.lhs, lhs_perm), (op.rhs, rhs_perm)))
+    new = op.with_fields(
+        lhs=x, rhs=y,
+        lhs_batch=_moved(op.lhs_batch, lhs_perm), rhs_batch=_moved(op.rhs_batch, rhs_perm),
+        lhs_contract=_moved(op.lhs_contract, lhs_perm),
+        rhs_contract=_moved(op.rhs_contract, rhs_perm),
+    )  # fmt: skip
+    assert isinstance(new, DotGeneral)
+    return Copies(lhs_perm, rhs_perm, new)
+
+
+def _reordered(b: Builder, v: Value, perm: tuple[int, ...] | None) -> Value:
+    shape = v.shape if perm is None else tuple(v.shape[p] for p in perm)
+    return b.param("x", v.type.with_shape(shape))
+
+
+def _moved(dims: tuple[int, ...], perm: tuple[int, ...] | None) -> tuple[int, ...]:
+    return dims if perm is None else tuple(perm.index(d) for d in dims)
+
+
+@dataclass(frozen=True)
+class Product:
+    """Matrix products over items of the batch, as they are tiled.
+
+    `swapped`: the columns of the result count through rows of the left operand, which is read as
+    the matrix B, because the right one has a single column.
+    """
+
+    op: DotGeneral
+    batch: tuple[Run, ...]
+    m: Run
+    n: Run
+    k: Run
+    swapped: bool
+    spec: GemmSpec
+    items: int  # of a tile
+    units: int  # of a tile
+
+    @staticmethod
+    def of(op: DotGeneral, target: Target, result: str) -> Product:
+        """The tiling of a product, all of whose roles are single runs."""
+        found = sides(op)
+        m, n, k = (runs[0] if runs else (1, 0, 0) for runs in _single(found))
+        swapped = n[0] == 1 and m[0] != 1
+        batch = found.batch
+        if swapped:
+            m, n, k = ((size, y, x) for size, x, y in (n, m, k))
+            batch = tuple((size, y, x) for size, x, y in batch)
+        rows, columns, depth_ = likely(m[0]), likely(n[0]), likely(k[0])
+        split: Literal["rows", "columns"] = "rows" if rows > 2 * columns else "columns"
+        spec = GemmSpec(
+            m=_known(m[0]), n=_known(n[0]), k=_known(k[0]),
+            dtype=op.lhs.dtype, result=result,
+            a_strides=(_known(m[1]), _known(k[1])),
+            b_strides=(_known(k[2]), _known(n[2])),
+            c_strides=(_known(n[0]), 1),
+            split=split,
+        )  # fmt: skip
+        shape = spec.shape(target)
+        unit = shape.rows if split == "rows" else shape.columns
+        other = columns if split == "rows" else rows
+        work = 2 * rows * columns * depth_
+        units = max(1, TILE // max(1, 2 * unit * other * depth_))
+        if split == "rows":
+            units = max(units, -(-_ROWS // unit))
+        return Product(op, batch, m, n, k, swapped, spec, max(1, TILE // max(1, work)), units)
+
+    @property
+    def labels(self) -> list[str]:
+        """Of the result's dims."""
+        rows, columns = ("column", "row") if self.swapped else ("row", "column")
+        op = self.op
+        return (
+            ["item"] * len(op.lhs_batch)
+            + [rows] * len(op.lhs_free)
+            + [columns] * len(op.rhs_free)
+        )
+
+    def slab(self, target: Target) -> Size:
+        """Bytes of private memory of a tile."""
+        n: Size = self.n[0]
+        if self.spec.split == "columns":
+            n = minimum(n, self.units * self.spec.shape(target).columns)
+        k: Size = self.k[0]
+        if splittable(self.spec):
+            k = minimum(k, depth(self.spec, target, self.spec.shape(target)))
+        found: Size = self.spec.scratch_bytes(target, self.m[0], n, k)
+        return found
+
+    def tiles(self, target: Target) -> tuple[Size, Size]:
+        """Tiles of items, and tiles of each item."""
+        count: Size = self.spec.units(target, self.m[0], self.n[0])
+        items = product(size for size, _, _ in self.batch)
+        return _up(items, self.items), _up(count, self.units)
+
+    def key(self) -> Hashable:
+        """Of the generated function."""
+        s = self.spec
+        return (
+            "gemm", s.m, s.n, s.k, s.dtype, s.result, s.a_strides, s.b_strides, s.c_strides,
+            s.split, s.inline_epilogue, s.extra,
+        )  # fmt: skip
+
+    def write(self, k: Kernel, name: str, epilogue: Epilogue | None, places: int) -> None:
+        """Writes the kernel: items, and for each a range of units.
+
+        Its arguments are A, B, C and then the epilogue's inputs and outputs.
+        """
+        f, target = k.f, k.target
+        a, b, c = k.arguments[:3]
+        others = k.arguments[3:]
+        parts = k.size(self.tiles(target)[1])
+        tile, part = f.udiv(k.index, parts), f.urem(k.index, parts)
+        total = k.size(product(size for size, _, _ in self.batch))
+        first = f.mul(tile, self.items)
+        units = k.size(self.spec.units(target, self.m[0], self.n[0]))
+        lo = f.mul(part, self.units)
+        hi = f.smin(f.add(lo, self.units), units)
+        last = f.smin(f.add(first, self.items), total)
+        each = f.mul(k.size(self.m[0]), k.size(self.n[0]))
+        with f.loop(first, last, name="item") as item:
+            x, y = self._offsets(k, item)
+            dtype = self.spec.dtype
+            result = self.spec.result or dtype
+            call = [
+                f.offset(a, x, dtype), f.offset(b, y, dtype),
+                f.offset(c, f.mul(item, each), result), k.slab, lo, hi,
+                *self._sizes(k),
+            ]  # fmt: skip
+            if epilogue is not None:
+                call += epilogue.arguments(others[:places], others[places:], k, item)
+            f.call(name, call)
+
+    def _offsets(self, k: Code, item: Operand) -> tuple[Operand, Operand]:
+        """The places of an item in A and B."""
+        f = k.f
+        x, y, left = f.index(0), f.index(0), item
+        for i, (size, dx, dy) in reversed(list(enumerate(self.batch))):
+            at = f.urem(left, k.size(size)) if i else left
+            left = f.udiv(left, k.size(size)) if i else left
+            x = f.add(x, f.mul(at, k.size(dx)))
+            y = f.add(y, f.mul(at, k.size(dy)))
+        return x, y
+
+    def _sizes(self, k: Code) -> list[Operand]:
+        """The parameters of the generated function that are not constant."""
+        m, n, inner = self.m, self.n, self.k
+        sizes = (m[0], n[0], inner[0], m[1], inner[1], inner[2], n[2], n[0], 1)
+        return [k.size(s) for s in sizes if isinstance(s, Dim)]
+
+
+def _known(size: Size) -> int | None:
+    return size if isinstance(size, int) else None
+
+
+def _up(size: Size, by: int) -> Size:
+    return (size + (by - 1)) // by
+
+
+def _aligned(size: Size) -> Size:
+    return _up(size, ALIGNMENT) * ALIGNMENT
+
+
+def lower_dot(frame: Frame, contraction: Contraction, scratch: Operand | None) -> None:
+    """Lowers a product with its epilogue."""
+    f = frame.f
+    op = contraction.hero
+    assert isinstance(op, DotGeneral)
+    copies = Copies.of(op)
+    plan = Product.of(copies.product, frame.target, "")
+    epilogue = None if contraction.plain else Epilogue.of(contraction, plan.labels)
+    separate = not contraction.plain and epilogue is None
+    operands = []
+    at: Size = 0
+    for v, perm in zip(contraction.operands, (copies.lhs, copies.rhs), strict=True):
+        pointer = frame.pointer(v)
+        if perm is not None:
+            assert scratch is not None
+            to = f.offset_bytes(scratch, frame.size(at))
+            at = at + _aligned(v.type.nbytes)
+            _launch_transpose(frame, v, perm, pointer, to)
+            pointer = to
+        operands.append(pointer)
+    inputs: list[Operand] = []
+    outputs = [frame.pointer(v) for v in contraction.outputs]
+    target = outputs[contraction.primary]
+    if separate:
+        assert scratch is not None
+        target = f.offset_bytes(scratch, frame.size(at))
+    elif epilogue is not None:
+        inputs = [frame.pointer(v) for v in contraction.inputs]
+        result = contraction.outputs[contraction.primary].dtype
+        plan = Product.of(copies.product, frame.target, result)
+        spec = replace(
+            plan.spec, epilogue=epilogue.hook, inline_epilogue=epilogue.inline, extra=epilogue.extra
+        )
+        plan = replace(plan, spec=spec)
+    _launch_product(frame, plan, epilogue, operands, target, [*inputs, *(outputs if epilogue else [])])
+    if separate:
+        launch_rest(frame, contraction, target)
+
+
+def _launch_product(
+    frame: Frame, plan: Product, epilogue: Epilogue | None, operands: Sequence[Operand],
+    target: Operand, others: Sequence[Operand],
+) -> None:  # fmt: skip
+    if plan.swapped:
+        operands = operands[::-1]
+    own = epilogue.key() if epilogue is not None else None
+    names = frame.kernels.names
+    key = (plan.key(), own)
+    if key not in names:
+        names[key] = emit_gemm(frame.module, frame.kernels.named("gemm"), plan.spec)
+    name = names[key]
+    items, parts = plan.tiles(frame.target)
+    count = frame.f.mul(frame.size(items), frame.size(parts))
+    places = len(epilogue.contraction.inputs) if epilogue is not None else 0
+    symbols = set(op_symbols(plan.op))
+    if epilogue is not None:
+        symbols |= {s for n, _ in epilogue.extra if n.startswith("s.") for s in [n[2:]]}
+    frame.launch(
+        ("dot", name, op_key(plan.op), own),
+        "dot",
+        [*operands, target, *others],
+        count,
+        lambda k: plan.write(k, name, epilogue, places),
+        sorted(symbols),
+    )
+
+
+def _launch_transpose(
+    frame: Frame, v: Value, perm: tuple[int, ...], source: Operand, to: Operand
+) -> None:
+    b = Builder()
+    body = b.function(b.transpose(b.param("x", v.type), perm))
+    Loop.of(body, frame.target).launch(frame, [source], [to])
+
+
+def dot_scratch(contraction: Contraction, target: Target) -> Size:
+    """Bytes for copies of the operands, and for sums that a separate loop reads."""
+    op = contraction.hero
+    assert isinstance(op, DotGeneral)
+    copies = Copies.of(op)
+    total: Size = 0
+    for v, perm in ((op.lhs, copies.lhs), (op.rhs, copies.rhs)):
+        total = total + (_aligned(v.type.nbytes) if perm is not None else 0)
+    if contraction.plain:
+        return total
+    plan = Product.of(copies.product, target, "")
+    if Epilogue.of(contraction, plan.labels) is None:
+        total = total + _aligned(sum_bytes(contraction))
+    return total
+
+
+def dot_slab(contraction: Contraction, target: Target) -> Size:
+    """Bytes of private memory of a tile."""
+    op = contraction.hero
+    assert isinstance(op, DotGeneral)
+    product_ = Copies.of(op).product
+    result = contraction.outputs[contraction.primary].dtype
+    wanted = [Product.of(product_, target, dtype).slab(target) for dtype in {"", result}]
+    return maximum(wanted[0], wanted[-1])

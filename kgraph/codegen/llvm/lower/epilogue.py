@@ -1,0 +1,192 @@
+"""Contractions with elementwise work on their sums, while these are in registers.
+
+`Epilogue` is the part of a fusion body behind its contraction, as the hook that the generators of
+gemm.py and conv.py call with a vector of sums and its row and column. The values it needs besides
+come as further parameters of the generated functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from kgraph.codegen.llvm.emit import I64, PTR, Function, Operand, Type
+from kgraph.codegen.llvm.gemm_tile import compute_dtype
+from kgraph.codegen.llvm.lower.element import Evaluator
+from kgraph.codegen.llvm.lower.frame import Code, Frame
+from kgraph.codegen.llvm.lower.index import ZERO, Axis, Guard
+from kgraph.codegen.llvm.lower.keys import body_key, body_symbols
+from kgraph.codegen.llvm.lower.loops import Loop
+from kgraph.codegen.llvm.lower.space import Space, space_of
+from kgraph.ir import Builder, Fact, Op, Size, Value
+from kgraph.ir import Function as Graph
+from kgraph.ir.ops.control import Fusion
+
+_INLINE = 3  # elementwise ops that are written out for every accumulator
+
+
+@dataclass(frozen=True)
+class Contraction:
+    """A contraction alone or as the hero of a fusion.
+
+    Attributes:
+        hero: the op, over values of the fusion's body.
+        operands: the hero's operands in memory.
+        body: what follows it: a function of `inputs` and, last, of the hero's result.
+        inputs: of the body, in memory.
+        outputs: the results in memory.
+    """
+
+    hero: Op
+    operands: tuple[Value, ...]
+    body: Graph
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+
+    @staticmethod
+    def of(op: Op, hero: Op) -> Contraction:
+        """From an op that is the hero, or a fusion around it."""
+        b = Builder()
+        if op is hero:
+            result = b.param("sum", hero.result.type)
+            return Contraction(hero, op.operands, b.function(result), (), op.results)
+        assert isinstance(op, Fusion)
+        outer = dict(zip(op.body.params, op.inputs, strict=True))
+        inner: dict[Value, Value] = {}
+        inputs = []
+        for p in op.body.params:
+            if any(p in x.operands for x in op.body.ops if x is not hero) or p in op.body.results:
+                inner[p] = b.param(f"x{len(inputs)}", p.type)
+                inputs.append(outer[p])
+        inner[hero.result] = b.param("sum", hero.result.type)
+        for x in op.body.ops:
+            if x is not hero:
+                made = b.append(x.with_operands(tuple([inner[v] for v in x.operands])))
+                inner.update(zip(x.results, made, strict=True))
+        body = b.function(*[inner[v] for v in op.body.results])
+        return Contraction(
+            hero, tuple([outer[v] for v in hero.operands]), body, tuple(inputs), op.results
+        )
+
+    @property
+    def plain(self) -> bool:
+        """Is the hero's result the only one?"""
+        return not self.body.ops and len(self.outputs) == 1
+
+    @property
+    def primary(self) -> int:
+        """The result that the generated function stores itself: one that can hold unfinished sums."""
+        dtype = self.hero.result.dtype
+        same = [i for i, v in enumerate(self.outputs) if v.dtype == dtype]
+        return same[0] if same else 0
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """The hook of a contraction.
+
+    Attributes:
+        contraction: what it belongs to.
+        space: of the result, whose runs are all of one label.
+        labels: per dim of the result: "item", "row" or "column", whatever counts through it.
+    """
+
+    contraction: Contraction
+    space: Space
+    labels: tuple[str, ...]
+
+    @staticmethod
+    def of(contraction: Contraction, labels: Sequence[str]) -> Epilogue | None:
+        """The epilogue; None where vectors of columns would not see vectors in memory."""
+        body, shape = contraction.body, contraction.hero.result.shape
+        space = space_of(body, body.results, shape, labels)
+        found = Epilogue(contraction, space, tuple(labels))
+        return found if len(found._runs("column")) <= 1 else None
+
+    @property
+    def inline(self) -> bool:
+        """Is it short?"""
+        ops = self.contraction.body.ops
+        cheap = all(Fact.TRANSCENDENTAL not in op.facts for op in ops)
+        return cheap and sum(Fact.ELEMENTWISE in op.facts for op in ops) <= _INLINE
+
+    def key(self) -> Hashable:
+        """Of the hook."""
+        return (body_key(self.contraction.body), self.labels)
+
+    @property
+    def extra(self) -> tuple[tuple[str, Type], ...]:
+        """The further parameters: inputs, other outputs, symbols, the item."""
+        c = self.contraction
+        pointers = [f"x{i}" for i in range(len(c.inputs))]
+        pointers += [f"y{i}" for i in range(len(c.outputs)) if i != c.primary]
+        numbers = [f"s.{s}" for s in body_symbols(c.body)]
+        numbers += ["item"] if self._runs("item") else []
+        return (*((n, PTR) for n in pointers), *((n, I64) for n in numbers))
+
+    def arguments(
+        self, inputs: Sequence[Operand], outputs: Sequence[Operand], code: Code, item: Operand
+    ) -> list[Operand]:
+        """What is passed for `extra`."""
+        c = self.contraction
+        others = [y for i, y in enumerate(outputs) if i != c.primary]
+        numbers = [code.symbols[s] for s in body_symbols(c.body)]
+        return [*inputs, *others, *numbers, *([item] if self._runs("item") else [])]
+
+    def hook(
+        self, f: Function, row: Operand, column: Operand, value: Operand, mask: Operand | None
+    ) -> Operand | None:
+        """What is stored for a vector of sums."""
+        c = self.contraction
+        body = c.body
+        code = Code(f, {s: f.parameter(f"s.{s}") for s in body_symbols(body)})
+        counters = {"row": Axis(row), "column": Axis(column, 1), "item": ZERO}
+        if self._runs("item"):
+            counters["item"] = Axis(f.parameter("item"))
+        index = self.space.index(self._axes(code, counters))
+        pointers = {p: f.parameter(f"x{i}") for i, p in enumerate(body.params[:-1])}
+        evaluator = Evaluator(code, body, pointers, value.lanes)
+        guard = Guard(lanes=mask)
+        dtype = c.hero.result.dtype
+        sums = f.convert(value, compute_dtype(dtype), dtype)
+        evaluator.give(body.params[-1], index, guard, sums)
+        stored = None
+        for i, x in enumerate(evaluator.values(body.results, index, guard)):
+            if i == c.primary:
+                stored = x if x.lanes == value.lanes else f.splat(x, value.lanes)
+            else:
+                type_ = body.results[i].type
+                evaluator.store(f.parameter(f"y{i}"), type_, index, guard, x)
+        return stored
+
+    def _runs(self, label: str) -> list[int]:
+        return [k for k, run in enumerate(self.space.runs) if self.labels[run[0]] == label]
+
+    def _axes(self, code: Code, counters: dict[str, Axis]) -> list[Axis]:
+        """An axis for each run: a counter taken apart where it counts through several runs."""
+        f, sizes = code.f, self.space.sizes
+        axes = [ZERO] * len(sizes)
+        for label, counter in counters.items():
+            runs = self._runs(label)
+            left = counter
+            for k in reversed(runs[1:]):
+                size = code.size(sizes[k])
+                axes[k] = Axis(f.urem(left.base, size))
+                left = Axis(f.udiv(left.base, size))
+            if runs:
+                axes[runs[0]] = left
+        return axes
+
+
+def launch_rest(
+    frame: Frame, contraction: Contraction, sums: Operand
+) -> None:
+    """The epilogue as a loop over sums in memory, where it cannot be a hook."""
+    inputs = [*(frame.pointer(v) for v in contraction.inputs), sums]
+    outputs = [frame.pointer(v) for v in contraction.outputs]
+    Loop.of(contraction.body, frame.target).launch(frame, inputs, outputs)
+
+
+def sum_bytes(contraction: Contraction) -> Size:
+    """The bytes of the hero's result."""
+    return contraction.hero.result.type.nbytes
