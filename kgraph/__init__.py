@@ -33,10 +33,10 @@ _HOMES = {
     "Regularizer": "kgraph.regularizers",
     "Sequential": "kgraph.models",
     "Variable": "kgraph.ops",
-    "grad": "kgraph.ops",
-    "jit": "kgraph.ops",
-    "trace": "kgraph.ops",
-    "value_and_grad": "kgraph.ops",
+    "grad": "kgraph.ops.transform",
+    "jit": "kgraph.ops.transform",
+    "trace": "kgraph.ops.transform",
+    "value_and_grad": "kgraph.ops.transform",
 }
 
 __all__ = ["__version__", "version", *sorted(_SUBMODULES), *sorted(_HOMES)]  # noqa: PLE0604

@@ -1,0 +1,320 @@
+"""Steps: stateful Python code, called as one compiled program."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from kgraph.ir import Array, Function, SizeNeededError, TensorType, Value, bind_type, verify
+from kgraph.ops._scope import PACKAGE, here
+from kgraph.ops._signature import Symbolic, Template, argument_types, leading_codes, rebuild, take_apart
+from kgraph.ops._tensor import Tensor
+from kgraph.ops._trace import EagerTrace, Trace, opened
+from kgraph.ops._variable import Variable
+from kgraph.runtime import Program, compile, default_options
+from kgraph.utils import tree
+
+__all__ = ["Specialization", "Step", "Traced", "traced"]
+
+
+@dataclass(frozen=True)
+class Specialization:
+    """A symbolic size that became a number, because Python code needed it.
+
+    Attributes:
+        symbol: the symbol.
+        size: its number.
+        reason: what was asked.
+        place: the user's source line that asked.
+    """
+
+    symbol: str
+    size: int
+    reason: str
+    place: str
+
+    def __str__(self) -> str:
+        return f"{self.symbol}={self.size} at {self.place}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A traced function and what surrounds it.
+
+    Attributes:
+        function: `(state, inputs) -> (results, new state)`.
+        variables: those that hold the state, in order.
+        replaced: result -> the number of the variable that takes it.
+        outputs: the structure of what the Python code returned, Templates in place of tensors.
+    """
+
+    function: Function
+    variables: tuple[Variable, ...]
+    replaced: dict[int, int]
+    outputs: Any
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    program: Program
+    variables: tuple[Variable, ...]
+    changed: tuple[Variable, ...]
+    count: int  # of results that are no state
+    outputs: Any
+    stateless: bool  # nothing is assigned: what depends on state alone can be kept
+
+
+class Step:
+    """A Python function that is traced once per signature and then runs as one program.
+
+    The function may read and assign Variables, and takes arrays in nested tuples, lists and dicts,
+    besides None and static Python values. Its results come back as numpy arrays in the structure
+    that it gave them. If anything fails, all variables keep their values.
+
+    Dim 0 of every array is the symbol `batch`, so one program serves all batch sizes; other sizes
+    are static, and a new one makes a new program. Where Python needs the number of a symbolic size,
+    the program is made for that number; `specializations` tells where.
+
+    Args:
+        fn: the function.
+        name: for messages, listings and the cache.
+        donate: whether variables' arrays may be updated in place.
+        backend: "llvm", "jax" or "reference"; None: the process's.
+        run_eagerly: traces anew on each call and evaluates op by op, so that Python sees numbers.
+        symbolic_batch: False makes all sizes static.
+        symbolic: decides instead: called with the number of an array and its shape, it returns a
+            name for each dim that is symbolic, None for the others.
+    """
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        name: str = "",
+        donate: bool = True,
+        backend: str | None = None,
+        run_eagerly: bool = False,
+        symbolic_batch: bool = True,
+        symbolic: Symbolic | None = None,
+    ) -> None:
+        self.fn = fn
+        self.name = name or getattr(fn, "__name__", type(fn).__name__)
+        self.donate, self.backend, self.run_eagerly = donate, backend, run_eagerly
+        self.symbolic_batch, self.symbolic = symbolic_batch, symbolic
+        self.specializations: list[Specialization] = []
+        self._compiled: dict[Hashable, _Compiled] = {}
+        self._needed: dict[Hashable, dict[str, tuple[int, int]]] = {}
+        self._lock = threading.RLock()
+        functools.update_wrapper(self, fn, updated=())
+
+    def __call__(self, *args: Any) -> Any:
+        """Runs the program for these arguments; inside a trace, the function itself."""
+        if here.traces:
+            return self.fn(*args)
+        if self.run_eagerly:
+            return self._eager(args)
+        arrays: list[Array] = []
+        signature = self._signature(args, arrays)
+        found = self._compiled.get(self._key(signature, arrays))
+        if found is None:
+            with self._lock:
+                found = self._compile(args, signature, arrays)
+        return self._run(found, arrays)
+
+    def _signature(self, args: Any, arrays: list[Array]) -> Hashable:
+        """What decides which trace fits, as far as it is known before tracing."""
+        parts: list[Hashable] = []
+        take_apart(args, arrays, parts)
+        if self.symbolic is not None:
+            for i, a in enumerate(arrays):
+                names = self.symbolic(i, a.shape)
+                parts += [n if s is None else s for n, s in zip(a.shape, names, strict=True)]
+        elif self.symbolic_batch:
+            parts.append(leading_codes(arrays))
+            parts += [a.shape[1:] for a in arrays]
+        else:
+            parts += [a.shape for a in arrays]
+        return tuple(parts)
+
+    def _key(self, signature: Hashable, arrays: list[Array]) -> Hashable:
+        """The signature with the sizes that tracing turned out to need."""
+        needed = self._needed.get(signature)
+        if not needed:
+            return signature
+        return (signature, *[arrays[i].shape[k] for i, k in needed.values()])
+
+    def _compile(self, args: Any, signature: Hashable, arrays: list[Array]) -> _Compiled:
+        codes = leading_codes(arrays) if self.symbolic_batch else None
+        types = argument_types(arrays, codes, self.symbolic)
+        while True:
+            key = self._key(signature, arrays)
+            if key in self._compiled:  # by another thread
+                return self._compiled[key]
+            needed = self._needed.get(signature, {})
+            sizes = {s: arrays[i].shape[k] for s, (i, k) in needed.items()}
+            try:
+                found = traced(self.fn, args, types, sizes, self.name)
+            except SizeNeededError as error:
+                self._specialize(signature, error, types, arrays)
+                continue
+            self._compiled[key] = compiled = self._program(found)
+            return compiled
+
+    def _specialize(
+        self,
+        signature: Hashable,
+        error: SizeNeededError,
+        types: list[TensorType],
+        arrays: list[Array],
+    ) -> None:
+        """Notes that the program must know these sizes; the error again if none of them is new."""
+        places = dict(self._needed.get(signature, {}))
+        new = [s for s in error.symbols if s not in places]
+        if not new:
+            raise error
+        for name in new:
+            place = _where(types, name)
+            if place is None:
+                raise error
+            places[name] = place
+            size = arrays[place[0]].shape[place[1]]
+            self.specializations.append(
+                Specialization(name, size, str(error), _line(error.__traceback__))
+            )
+        self._needed[signature] = places
+
+    def _program(self, found: Traced) -> _Compiled:
+        options = default_options(self.backend)
+        if options.verify:
+            verify(found.function)
+        program = compile(
+            found.function,
+            state=len(found.variables),
+            donate=found.replaced if self.donate else {},
+            options=options,
+            name=self.name,
+        )
+        changed = tuple(found.variables[i] for i in found.replaced.values())
+        count = len(found.function.results) - len(changed)
+        return _Compiled(
+            program, found.variables, changed, count, found.outputs, stateless=not changed
+        )
+
+    def _run(self, found: _Compiled, arrays: list[Array]) -> Any:
+        state = [v._value for v in found.variables]
+        # versions only grow, so their sum tells whether any changed
+        version = sum([v._version for v in found.variables]) if found.stateless else None
+        results = found.program.run(state, arrays, version)
+        if found.changed:
+            _store_all(found.changed, results[found.count :])
+        return filled_in(found.outputs, results)
+
+    def _eager(self, args: Any) -> Any:
+        arrays: list[Array] = []
+        take_apart(args, arrays, [])
+        trace = EagerTrace()
+        with opened(trace):
+            types = argument_types(arrays, None, None)
+            tensors = []
+            for i, (array, type_) in enumerate(zip(arrays, types, strict=True)):
+                value = trace.param(f"x{i}", type_)
+                trace.b.arrays[value] = array
+                tensors.append(Tensor(value, trace))
+            outputs = self.fn(*rebuild(args, tensors, [0]))
+            values, structure = described(trace, outputs)
+        results = [np.array(trace.b.arrays[v], order="C") for v in values]
+        new = [np.array(trace.b.arrays[v], order="C") for v in trace.assigned.values()]
+        _store_all(tuple(trace.assigned), new)
+        return filled_in(structure, results)
+
+
+def traced(
+    fn: Callable[..., Any], args: Any, types: Sequence[TensorType], sizes: dict[str, int], name: str
+) -> Traced:
+    """Traces `fn` on arguments like `args`, arrays replaced by tensors of the types.
+
+    Args:
+        fn: the function.
+        args: its arguments.
+        types: of the arrays in them.
+        sizes: numbers for symbols of the types.
+        name: the function's.
+
+    Raises:
+        SizeNeededError: Python needs the number of a symbolic size.
+    """
+    trace = Trace()
+    trace.sizes = sizes
+    inputs = [
+        trace.param(f"x{i}", bind_type(t, sizes) if sizes else t) for i, t in enumerate(types)
+    ]
+    with opened(trace):
+        outputs = fn(*rebuild(args, [Tensor(v, trace) for v in inputs], [0]))
+        values, structure = described(trace, outputs)
+        function, variables, assigned = trace.finish(inputs, values, name)
+    places = {v: i for i, v in enumerate(variables)}
+    replaced = {len(values) + k: places[v] for k, v in enumerate(assigned)}
+    return Traced(function, tuple(variables), replaced, structure)
+
+
+def described(trace: Trace, outputs: Any) -> tuple[list[Value], Any]:
+    """The values in what traced code returned, and its structure with Templates for them."""
+    values: list[Value] = []
+
+    def leaf(x: Any) -> Any:
+        if isinstance(x, Tensor | Variable):
+            values.append(trace.lift(x))
+            return Template(len(values) - 1)
+        return x
+
+    return values, tree.map_structure(leaf, outputs)
+
+
+def filled_in(structure: Any, results: Sequence[Any]) -> Any:
+    """The structure with results in place of Templates."""
+    kind = type(structure)
+    if kind is Template:
+        return results[structure.index]
+    if kind is dict:
+        return {name: filled_in(item, results) for name, item in structure.items()}
+    if kind is tuple or kind is list:
+        return kind([filled_in(item, results) for item in structure])
+    return tree.map_structure(
+        lambda x: results[x.index] if isinstance(x, Template) else x, structure
+    )
+
+
+def _store_all(variables: Sequence[Variable], arrays: Sequence[Array]) -> None:
+    """All or none, also where a signal interrupts."""
+    try:
+        for variable, array in zip(variables, arrays, strict=True):
+            variable._store(array)
+    except BaseException:
+        for variable, array in zip(variables, arrays, strict=True):
+            variable._store(array)
+        raise
+
+
+def _where(types: Sequence[TensorType], name: str) -> tuple[int, int] | None:
+    """An argument and a dim of it that is this symbol."""
+    for i, type_ in enumerate(types):
+        for k, size in enumerate(type_.shape):
+            if str(size) == name:
+                return i, k
+    return None
+
+
+def _line(traceback: TracebackType | None) -> str:
+    """The innermost line that is not kgraph's own."""
+    found = "?"
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if not code.co_filename.startswith(PACKAGE):
+            found = f"{code.co_filename}:{traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    return found
