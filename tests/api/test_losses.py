@@ -2,10 +2,12 @@
 
 import json
 
+import jax
 import keras
 import numpy as np
 import pytest
 
+import kgraph
 from kgraph import losses
 from kgraph.utils.masking import get_keras_mask, set_keras_mask
 from tests.api.oracle import assert_close, assert_same_arguments, public_callables
@@ -88,6 +90,12 @@ CASES = [
 ]
 
 
+@pytest.fixture
+def reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs run op by op: what is tested here is what was traced."""
+    monkeypatch.setenv("KGRAPH_BACKEND", "reference")
+
+
 def make(case: tuple, **further: object) -> tuple:
     name, arguments, *_ = case
     return (
@@ -106,6 +114,26 @@ def test_arguments(name: str) -> None:
 def test_values(case: tuple, reduction: str | None) -> None:
     ours, theirs = make(case, reduction=reduction)
     assert_close(ours(*case[2:]), theirs(*case[2:]), rtol=1e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}-{case[1]}")
+def test_gradients_in_a_program(case: tuple, reference: None) -> None:
+    """Traced, for any batch size: the values, and JAX's gradients of Keras's loss."""
+    ours, theirs = make(case)
+
+    def both(target, prediction):
+        value = ours(target, prediction)
+        return value, kgraph.ops.gradients(value, [prediction])[0]
+
+    step = kgraph.ops.Step(both)
+    oracle = jax.jit(jax.value_and_grad(lambda p, t: theirs(t, p)))
+    for rows in (slice(None), slice(0, 2)):
+        target, prediction = case[2][rows], case[3][rows]
+        value, gradient = step(target, prediction)
+        expected, expected_gradient = oracle(prediction, target)
+        assert_close(value, expected, rtol=1e-5, atol=2e-6)
+        assert_close(gradient, expected_gradient, rtol=2e-5, atol=3e-6)
+    assert not step.specializations
 
 
 @pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight", "none"])

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+import kgraph
 from kgraph import metrics
 from kgraph.utils.masking import set_keras_mask
 from tests.api.oracle import assert_close, assert_same_arguments, numbers, public_callables
@@ -120,6 +121,12 @@ CASES = [
 ]
 
 
+@pytest.fixture
+def reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs run op by op: what is tested here is what was traced."""
+    monkeypatch.setenv("KGRAPH_BACKEND", "reference")
+
+
 def make(case: tuple) -> tuple:
     name, arguments, *_ = case
     return getattr(metrics, name)(**arguments), getattr(keras.metrics, name)(**arguments)
@@ -159,6 +166,28 @@ def test_values(case: tuple, weighted: bool) -> None:
         assert str(mine.dtype) == str(oracle.dtype)
     ours.reset_state()
     assert all(not numbers(variable).any() for variable in ours.variables)
+
+
+@pytest.mark.parametrize("case", CASES, ids=identify)
+def test_one_program(case: tuple, reference: None) -> None:
+    """Traced, for any batch size, a metric is what it is at once."""
+    name, arguments, target, prediction, weight = case
+    once, compiled = (getattr(metrics, name)(**arguments) for _ in range(2))
+
+    def update(*data):
+        compiled.update_state(*data)
+        return compiled.result()
+
+    step = kgraph.ops.Step(update)
+    for rows in (slice(0, 5), slice(5, 8)):
+        data = [x[rows] for x in (target, prediction, weight) if x is not None]
+        result = step(*data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert_close(result, once(*data), rtol=2e-6, atol=1e-6)
+    assert not step.specializations
+    for a, b in zip(compiled.variables, once.variables, strict=True):
+        assert_close(a, b, rtol=2e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("case", CASES, ids=identify)

@@ -58,6 +58,12 @@ CASES = [
 ]
 
 
+@pytest.fixture
+def reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs run op by op: what is tested here is what was traced."""
+    monkeypatch.setenv("KGRAPH_BACKEND", "reference")
+
+
 def weights(library) -> list:
     """The same weights in both libraries."""
     rng = np.random.default_rng(0)
@@ -128,6 +134,42 @@ def test_state_goes_both_ways(name: str, arguments: dict) -> None:
 
 
 @pytest.mark.parametrize(("name", "arguments"), CASES, ids=str)
+def test_one_program(name: str, arguments: dict, reference: None) -> None:
+    """A traced step is the step that runs at once."""
+    once, compiled = (getattr(optimizers, name)(**arguments) for _ in range(2))
+    mine, theirs = weights(kgraph), weights(kgraph)
+    compiled.build(theirs)
+
+    def update(*values):
+        compiled.apply(list(values), theirs)
+        return compiled.iterations
+
+    step = kgraph.ops.Step(update, symbolic_batch=False)
+    run(once, mine, 4)
+    for number in range(4):
+        step(*gradients(number))
+    for a, b in zip([*mine, *once.variables], [*theirs, *compiled.variables], strict=True):
+        assert_close(b, a, rtol=2e-6, atol=1e-7)
+
+
+def test_few_operations_per_weight() -> None:
+    """What all weights share is computed once: a weight adds its elementwise ops only."""
+
+    def count(number: int) -> int:
+        optimizer = optimizers.Adam()
+        variables = [kgraph.Variable(np.ones(3, "float32")) for _ in range(number)]
+        optimizer.build(variables)
+        function = kgraph.trace(
+            lambda *values: optimizer.apply(list(values), variables),
+            *[np.ones(3, "float32")] * number,
+        )
+        return sum(len(op.operands) > 0 for op in function.ops)
+
+    # Twelve, and the broadcasts of the scalars, which the passes make once.
+    assert count(3) - count(2) == count(2) - count(1) <= 18
+
+
+@pytest.mark.parametrize(("name", "arguments"), CASES, ids=str)
 def test_configs_go_both_ways(name: str, arguments: dict) -> None:
     ours = getattr(optimizers, name)(**arguments, name="mine")
     theirs = getattr(keras.optimizers, name)(**arguments, name="mine")
@@ -140,6 +182,17 @@ def test_configs_go_both_ways(name: str, arguments: dict) -> None:
     assert back.get_config() == ours.get_config()
     again = keras.saving.deserialize_keras_object(optimizers.serialize(ours))
     assert again.get_config() == theirs.get_config()
+
+
+def test_schedule_in_a_program(reference: None) -> None:
+    optimizer = optimizers.SGD(schedules.CosineDecay(0.0, 4, warmup_target=0.5, warmup_steps=2))
+    variable = kgraph.Variable(np.float32([1.0]), name="w")
+    optimizer.build([variable])
+    step = kgraph.ops.Step(lambda g: optimizer.apply([g], [variable]), symbolic_batch=False)
+    for _ in range(4):
+        step(np.float32([1.0]))
+    spent = sum(float(optimizer._learning_rate(number)) for number in range(4))
+    assert_close(variable, np.float32([1.0 - spent]))
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam"])
