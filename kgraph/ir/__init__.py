@@ -21,7 +21,13 @@ from kgraph.ir.dims import (
     symbol,
     symbols_of,
 )
-from kgraph.ir.errors import IRError, KGraphError, NotDifferentiableError, ParseError, SizeNeededError
+from kgraph.ir.errors import (
+    IRError,
+    KGraphError,
+    NotDifferentiableError,
+    ParseError,
+    SizeNeededError,
+)
 from kgraph.ir.evaluate import evaluate, run, sizes_of
 from kgraph.ir.graph import OPS, Array, Fact, Function, Op, Param, Value, users
 from kgraph.ir.literal import Literal
@@ -44,11 +50,12 @@ from kgraph.ir.types import (
 from kgraph.ir.verify import verify
 
 __all__ = [
-    "DTYPES", "FLOATS", "INTEGERS", "NOWHERE", "OPS", "SIGNED", "UNSIGNED", "All", "Array", "Builder", "Combine", "Dim",
-    "Fact", "Function", "IRError", "KGraphError", "Literal", "Locality", "Location", "NotDifferentiableError", "Op",
-    "Param", "ParseError", "Rows", "Shape", "Size", "SizeNeededError", "Sizes", "TensorType", "Value", "bind",
-    "bind_attribute", "bind_op", "bind_size", "bind_type", "dtype_name", "evaluate", "floordiv", "is_float",
-    "is_nonnegative", "is_positive", "maximum", "minimum", "mod", "numpy_dtype", "op_text", "parse", "parse_size",
-    "parse_type", "product", "run", "short_dtype", "size_gcd", "sizes_of", "symbol", "symbols_of", "to_text", "users",
-    "verify",
+    "DTYPES", "FLOATS", "INTEGERS", "NOWHERE", "OPS", "SIGNED", "UNSIGNED", "All", "Array",
+    "Builder", "Combine", "Dim", "Fact", "Function", "IRError", "KGraphError", "Literal",
+    "Locality", "Location", "NotDifferentiableError", "Op", "Param", "ParseError", "Rows",
+    "Shape", "Size", "SizeNeededError", "Sizes", "TensorType", "Value", "bind",
+    "bind_attribute", "bind_op", "bind_size", "bind_type", "dtype_name", "evaluate", "floordiv",
+    "is_float", "is_nonnegative", "is_positive", "maximum", "minimum", "mod", "numpy_dtype",
+    "op_text", "parse", "parse_size", "parse_type", "product", "run", "short_dtype", "size_gcd",
+    "sizes_of", "symbol", "symbols_of", "to_text", "users", "verify",
 ]  # fmt: skip

@@ -17,7 +17,9 @@ def bind(fn: Function, sizes: Sizes) -> Function:
         new = bind_op(op, tuple([env[v] for v in op.operands]), sizes)
         env.update(zip(op.results, new.results, strict=True))
         ops.append(new)
-    return Function(tuple(env[p] for p in fn.params), tuple(ops), tuple(env[v] for v in fn.results), fn.name)
+    return Function(
+        tuple(env[p] for p in fn.params), tuple(ops), tuple(env[v] for v in fn.results), fn.name
+    )
 
 
 def bind_op(op: Op, operands: tuple[Value, ...], sizes: Sizes) -> Op:

@@ -19,9 +19,9 @@ from kgraph.ir.types import TensorType
 class Builder:
     """Collects parameters and ops. Every op of the table is a method by its name.
 
-    `b.add(x, y)` is `b.append(Add(x, y))`; names that Python reserves end in an underscore (`b.and_`). A method gives
-    the op's result, or a tuple where the op has several. A builder dies when its function is made, so nothing
-    mutable outlives it.
+    `b.add(x, y)` is `b.append(Add(x, y))`; names that Python reserves end in an underscore
+    (`b.and_`). A method gives the op's result, or a tuple where the op has several. A builder dies
+    when its function is made, so nothing mutable outlives it.
     """
 
     def __init__(self) -> None:

@@ -1,15 +1,16 @@
 """Sizes: an int, or a polynomial of named symbols in a normal form.
 
-A symbol stands for a size that is known when a program runs (the batch, a time, a height). Two sizes that are
-equal for every value of their symbols usually have one normal form, so `==` answers "provably equal".
-Every symbol is at least 0; `floordiv`, `mod`, `min` and `max` of sizes are atoms where they do not simplify.
+A symbol stands for a size that is known when a program runs (the batch, a time, a height). Two
+sizes that are equal for every value of their symbols usually have one normal form, so `==` answers
+"provably equal". Every symbol is at least 0; `floordiv`, `mod`, `min` and `max` of sizes are atoms
+where they do not simplify.
 """
 
 from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -32,11 +33,13 @@ class Call:
 
 
 Atom: TypeAlias = "str | Call"
-Monomial: TypeAlias = "tuple[tuple[Atom, int], ...]"  # atoms with their powers, sorted; () is the constant 1
+Monomial: TypeAlias = (
+    "tuple[tuple[Atom, int], ...]"  # atoms with their powers, sorted; () is the constant 1
+)
 
 
 class Dim:
-    """A size that names at least one symbol: `sum(coefficient * monomial)`, terms sorted, none zero."""
+    """A size that names symbols: `sum(coefficient * monomial)`, terms sorted, none zero."""
 
     __slots__ = ("_hash", "terms")
     terms: tuple[tuple[Monomial, int], ...]
@@ -132,7 +135,9 @@ Sizes: TypeAlias = "Mapping[str, Size]"
 def symbol(name: str) -> Dim:
     """The size called `name`, an identifier."""
     if not name.isidentifier() or name in ("min", "max", "inf", "nan"):
-        raise ValueError(f"a symbol must be an identifier other than min, max, inf, nan; got {name!r}")
+        raise ValueError(
+            f"a symbol must be an identifier other than min, max, inf, nan; got {name!r}"
+        )
     return Dim(((((name, 1),), 1),))
 
 
@@ -237,21 +242,21 @@ def size_of_ast(node: ast.expr) -> Size:
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -1 * size_of_ast(operand)
         case ast.BinOp(left=left, op=op, right=right):
-            a, b = size_of_ast(left), size_of_ast(right)
-            match op:
-                case ast.Add():
-                    return a + b
-                case ast.Sub():
-                    return a - b
-                case ast.Mult():
-                    return a * b
-                case ast.FloorDiv():
-                    return floordiv(a, b)
-                case ast.Mod():
-                    return mod(a, b)
+            combine = _OPERATORS.get(type(op))
+            if combine is not None:
+                return combine(size_of_ast(left), size_of_ast(right))
         case ast.Call(func=ast.Name(id="min" | "max" as kind), args=[first, second]):
             return _choose(kind, size_of_ast(first), size_of_ast(second))
     raise ValueError(f"expected a size such as 2*batch+1, got {ast.unparse(node)}")
+
+
+_OPERATORS: dict[type[ast.operator], Callable[[Size, Size], Size]] = {
+    ast.Add: lambda a, b: a + b,
+    ast.Sub: lambda a, b: a - b,
+    ast.Mult: lambda a, b: a * b,
+    ast.FloorDiv: floordiv,
+    ast.Mod: mod,
+}
 
 
 def _terms(size: Size) -> tuple[tuple[Monomial, int], ...]:
@@ -370,7 +375,12 @@ def _term_text(monomial: Monomial, coefficient: int) -> str:
 
 def _wrapped(size: Size) -> str:
     plain = isinstance(size, int) and size >= 0
-    plain |= isinstance(size, Dim) and len(size.terms) == 1 and size.terms[0][1] == 1 and sum(p for _, p in size.terms[0][0]) == 1
+    plain |= (
+        isinstance(size, Dim)
+        and len(size.terms) == 1
+        and size.terms[0][1] == 1
+        and sum(p for _, p in size.terms[0][0]) == 1
+    )
     return str(size) if plain else f"({size})"
 
 

@@ -8,7 +8,7 @@ class KGraphError(Exception):
 
 
 class IRError(KGraphError, ValueError):
-    """A graph that breaks a rule of the IR; `label` names the op's constraint, as in `transpose.C1`."""
+    """A graph that breaks a rule of the IR; `label` names the constraint, as `transpose.C1`."""
 
     def __init__(self, message: str, label: str = "") -> None:
         super().__init__(f"{message} ({label})" if label else message)

@@ -1,4 +1,4 @@
-"""The reference interpreter: one op after the other, sizes bound first. For reading, not for speed; the oracle."""
+"""The reference interpreter, the oracle: one op after the other, for reading and not for speed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kgraph.ir.types import numpy_dtype
 
 
 def evaluate(fn: Function, args: Sequence[ArrayLike]) -> list[Array]:
-    """The results of `fn`, as arrays that nothing else refers to as long as `args` are not written."""
+    """The results of `fn`; they may share memory with each other, with constants and `args`."""
     arrays = [np.asarray(a) for a in args]
     sizes = sizes_of(fn, [a.shape for a in arrays])
     if sizes:
@@ -27,7 +27,7 @@ def evaluate(fn: Function, args: Sequence[ArrayLike]) -> list[Array]:
 
 
 def sizes_of(fn: Function, shapes: Sequence[tuple[int, ...]]) -> dict[str, int]:
-    """The value of each symbol, read off the arguments' shapes; IRError where the shapes do not fit."""
+    """The value of each symbol, read off the arguments' shapes; IRError if they do not fit."""
     if len(shapes) != len(fn.params):
         raise IRError(f"expected {len(fn.params)} arguments; got {len(shapes)}")
     sizes: dict[str, int] = {}
@@ -38,7 +38,9 @@ def sizes_of(fn: Function, shapes: Sequence[tuple[int, ...]]) -> dict[str, int]:
         for d, n in zip(p.shape, shape, strict=True):
             if isinstance(d, int):
                 if d != n:
-                    raise IRError(f"the argument {name} must be {p.type}; got the shape {list(shape)}")
+                    raise IRError(
+                        f"the argument {name} must be {p.type}; got the shape {list(shape)}"
+                    )
             else:
                 alone = _symbol_in(d, n)
                 if alone is None or sizes.setdefault(*alone) != alone[1]:
@@ -51,10 +53,15 @@ def sizes_of(fn: Function, shapes: Sequence[tuple[int, ...]]) -> dict[str, int]:
 
 
 def _symbol_in(d: Dim, n: int) -> tuple[str, int] | None:
-    """The symbol of `k*symbol + c` and the value that makes it `n`, if `d` has that form and there is one."""
+    """The symbol of `d`, if that is `k*symbol + c`, and the value that makes it `n`, if any."""
     monomial, k = d.terms[0]
     c = d.terms[1][1] if len(d.terms) == 2 and not d.terms[1][0] else 0
-    if len(d.terms) > 1 + (c != 0) or len(monomial) != 1 or not isinstance(monomial[0][0], str) or monomial[0][1] != 1:
+    if (
+        len(d.terms) > 1 + (c != 0)
+        or len(monomial) != 1
+        or not isinstance(monomial[0][0], str)
+        or monomial[0][1] != 1
+    ):
         return None
     return (monomial[0][0], (n - c) // k) if (n - c) % k == 0 and (n - c) // k >= 0 else None
 
@@ -73,7 +80,8 @@ def run(fn: Function, arrays: Sequence[Array]) -> list[Array]:
             for v, a in zip(op.results, outs if isinstance(outs, tuple) else (outs,), strict=True):
                 a = np.asarray(a)  # numpy gives scalars for rank 0
                 if a.shape != v.shape or a.dtype != numpy_dtype(v.dtype):
-                    raise AssertionError(f"{op.name}: the reference gave {a.dtype}{list(a.shape)}, its type is {v.type}")
+                    got = f"{a.dtype}{list(a.shape)}"
+                    raise AssertionError(f"{op.name}: the reference gave {got}, not {v.type}")
                 env[v] = a
             for v in op.operands:
                 if last[v] is op and v not in kept:

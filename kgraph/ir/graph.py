@@ -1,13 +1,15 @@
 """The graph: values, ops, functions. Nodes are inert and immutable; behaviour lives in passes.
 
-A class per op, derived from `Op`. Its fields are its meaning: those of type `Value` or `tuple[Value, ...]` are
-operands, those of type `Function` or `tuple[Function, ...]` regions, all others attributes (ints, bools, floats,
-strings, sizes, types, literals, and tuples of them). Printer, parser, verifier, interpreter, autodiff, backends,
-fuzzer and docs read the class, and nothing else says what an op is.
+A class per op, derived from `Op`. Its fields are its meaning: those of type `Value` or
+`tuple[Value, ...]` are operands, those of type `Function` or `tuple[Function, ...]` regions, all
+others attributes (ints, bools, floats, strings, sizes, types, literals, and tuples of them).
+Printer, parser, verifier, interpreter, autodiff, backends, fuzzer and docs read the class, and
+nothing else says what an op is.
 """
 
 from __future__ import annotations
 
+import inspect
 import re
 from dataclasses import dataclass, fields
 from enum import Enum, auto
@@ -30,7 +32,8 @@ Array: TypeAlias = NDArray[Any]  # of any of the dtypes
 class Fact(Enum):
     """What passes may know of an op without knowing the op."""
 
-    ELEMENTWISE = auto()  # each element of each result depends on the operands' elements at the same index (rank 0: on the one)
+    # an element of a result depends on the operands' elements at its index (of rank 0: on the one)
+    ELEMENTWISE = auto()
     COMMUTATIVE = auto()  # op(x, y) is op(y, x), bit for bit
     LINEAR = auto()  # of partial sums it makes partial sums: op(x) + op(y) is op(x + y)
     CHEAP = auto()  # computing it again costs less than storing and loading it
@@ -67,7 +70,7 @@ _OWN_NAMES = ("name", "facts")
 
 @dataclass_transform(frozen_default=True, eq_default=False)
 class Op:
-    """Base of all ops: immutable, compared by identity (a generated `==` over a graph is exponential)."""
+    """Base of all ops: immutable, compared by identity (`==` over a graph is exponential)."""
 
     name: ClassVar[str]
     facts: ClassVar[frozenset[Fact]] = frozenset()
@@ -79,7 +82,7 @@ class Op:
     results: tuple[Value, ...]
 
     def __init_subclass__(cls, abstract: bool = False) -> None:
-        own = cls.__dict__.get("__annotations__", {})
+        own = inspect.get_annotations(cls)
         hidden = [
             f
             for f, kind in own.items()
@@ -149,7 +152,7 @@ class Op:
         return self
 
     def with_fields(self, **changes: object) -> Op:
-        """The same op with some fields changed, at the same location. With `with_operands`, the only editing verb."""
+        """The same op with some fields changed, at the same location."""
         state = self.__dict__
         op = type(self)(**{f: changes[f] if f in changes else state[f] for f in self.field_names})
         if "_location" in state:
@@ -183,11 +186,11 @@ class Op:
     # ---- what an op class defines ----
 
     def infer(self) -> TensorType | tuple[TensorType, ...]:
-        """The types of the results; checks the constraints of the op. Called once, on construction."""
+        """The types of the results, with the constraints checked. Called once, on construction."""
         raise NotImplementedError(self.name)
 
     def reference(self, *arrays: Any, **none: Any) -> Array | tuple[Array, ...]:
-        """The meaning, in numpy, on concrete arrays and sizes: an argument for each operand, in order."""
+        """The meaning, in numpy, on concrete sizes: an argument for each operand, in order."""
         raise NotImplementedError(self.name)
 
     def vjp(self, b: Builder, *grads: Value | None) -> tuple[Value | None, ...]:
@@ -195,11 +198,12 @@ class Op:
         raise NotDifferentiableError(f"{self.name} has no gradient")
 
     def decompose(self, b: Builder) -> Value | tuple[Value, ...] | None:
-        """The results by more basic ops, for a backend that does not know this one; None for a basic op."""
+        """The results by more basic ops, for a backend that lacks this one; None: it is basic."""
         return None
 
     def locality(self, carried: tuple[int | None, ...]) -> tuple[Locality, ...] | None:
-        """How each result relates to the samples; `carried[k]` is the dim of operand k that carries them.
+        """How each result relates to the samples; `carried[k]` is the dim of operand k that carries
+        them.
 
         None: the op is not batch-local and stays outside of regions.
         """
@@ -230,7 +234,8 @@ class Param(Op):
 class Function:
     """A closed program. `ops` stand in an order in which operands come first: the schedule.
 
-    `params` are results of `Param`; `results` are any values, also twice or straight from the parameters.
+    `params` are results of `Param`; `results` are any values, also twice or straight from the
+    parameters.
     """
 
     params: tuple[Value, ...]
@@ -254,7 +259,7 @@ class Function:
 
 
 def users(fn: Function) -> dict[Value, list[Op]]:
-    """The ops that read each value, in order; a view, made when a pass wants it and never stored."""
+    """The ops that read each value, in order; made when a pass wants it, never stored."""
     view: dict[Value, list[Op]] = {}
     for op in fn.ops:
         for v in op.operands:

@@ -33,9 +33,13 @@ class Literal:
         return np.frombuffer(self.data, numpy_dtype(self.dtype)).reshape(self.shape)
 
     def __str__(self) -> str:
-        """`f32(0.5)`, `i32([1, 2])`; what the element texts would lose (odd NaNs, empty shapes) is in bytes."""
+        """`f32(0.5)`, `i32([1, 2])`; what such texts lose (odd NaNs, empty shapes) in bytes."""
         short, array = short_dtype(self.dtype), self.array
-        values = array.tolist() if self.dtype not in ("bfloat16", "float16", "float32") else _short_floats(array)
+        values = (
+            array.tolist()
+            if self.dtype not in ("bfloat16", "float16", "float32")
+            else _short_floats(array)
+        )
         text = _text(values)
         if 0 in self.shape or _from_list(values, self.dtype).tobytes() != self.data:
             return f"{short}.bits({self.shape}, '{self.data.hex()}')"

@@ -1,4 +1,4 @@
-"""How an op relates to the samples of a batch: what the outlining of batch-local regions asks of each op."""
+"""How an op relates to the samples of a batch: what outlining asks of each op."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ class Rows:
 class Combine:
     """The result for the batch is combined from the results for its blocks.
 
-    `kind` is `sum`, `max`, `min`, `product`, `and`, `or`, or `moments` for a mean and variance that combine together.
+    `kind` is `sum`, `max`, `min`, `product`, `and`, `or`, or `moments` for a mean and variance that
+    combine together.
     """
 
     kind: str

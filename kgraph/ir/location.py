@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """`path` is the layer's (`model/dense_1`), with `:grad` behind it for a gradient; `file` may be empty."""
+    """A layer's path (`model/dense_1`, of a gradient `:grad` behind it) and perhaps a line."""
 
     path: str = ""
     file: str = ""

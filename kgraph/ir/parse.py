@@ -18,9 +18,8 @@ from kgraph.ir.types import TensorType, long_dtype, numpy_dtype
 
 _STRING = r'"(?:[^"\\]|\\.)*"'
 _HEAD = re.compile(r"fn\s*(?P<name>[\w./:-]*)\s*\((?P<params>.*)\)$")
-_OP = re.compile(
-    rf"(?P<left>%.*?) = (?P<op>\w+)(?P<rest>.*?)(?: @ (?P<path>{_STRING})(?: (?P<file>{_STRING}):(?P<line>\d+))?)?(?P<open> {{)?$"
-)
+_PLACE = rf"(?: @ (?P<path>{_STRING})(?: (?P<file>{_STRING}):(?P<line>\d+))?)?"
+_OP = re.compile(rf"(?P<left>%.*?) = (?P<op>\w+)(?P<rest>.*?){_PLACE}(?P<open> {{)?$")
 _OPERAND = re.compile(r"\s*(?:(?P<one>%[\w.]+)|\[(?P<many>(?:\s*%[\w.]+\s*,?)*)\])\s*(?:,|$)")
 
 
@@ -28,14 +27,8 @@ class _Lines:
     """The lines that are neither empty nor comments, with their numbers."""
 
     def __init__(self, text: str) -> None:
-        numbered = enumerate(
-            (
-                line.split("//")[0].strip() if line.strip().startswith("//") else line.strip()
-                for line in text.splitlines()
-            ),
-            1,
-        )
-        self.lines = [(n, line) for n, line in numbered if line]
+        numbered = enumerate((line.strip() for line in text.splitlines()), 1)
+        self.lines = [(n, line) for n, line in numbered if line and not line.startswith("//")]
         self.at = 0
 
     def next(self) -> tuple[int, str]:
@@ -92,22 +85,8 @@ def _op(line: str, n: int, lines: _Lines, env: dict[str, Value]) -> Op:
     cls = OPS.get(match["op"])
     if cls is None or cls is Param:
         raise ParseError(f"there is no op called {match['op']!r}; `kgraph ops` lists them", n)
-    fields: dict[str, object] = {}
     operands, attributes = _operands(match["rest"], n)
-    if len(operands) != len(cls.operand_fields):
-        raise ParseError(
-            f"{cls.name} takes {len(cls.operand_fields)} operands or groups; got {len(operands)}", n
-        )
-    for (field, many), names in zip(cls.operand_fields, operands, strict=True):
-        if many != isinstance(names, list):
-            raise ParseError(
-                f"{cls.name}: `{field}` must be {'a group in brackets' if many else 'one value'}", n
-            )
-        fields[field] = (
-            tuple(_value(env, v, n) for v in names)
-            if isinstance(names, list)
-            else _value(env, names, n)
-        )
+    fields = _operand_fields(cls, operands, env, n)
     fields.update(_attributes(attributes, n))
     if match["open"]:
         fields.update(_regions(cls, lines))
@@ -115,11 +94,7 @@ def _op(line: str, n: int, lines: _Lines, env: dict[str, Value]) -> Op:
         op = cls(**fields)
     except (TypeError, IRError) as e:
         raise ParseError(f"{cls.name}: {e}" if isinstance(e, TypeError) else str(e), n) from e
-    if match["path"]:
-        file = json.loads(match["file"]) if match["file"] else ""
-        op.located(Location(json.loads(match["path"]), file, int(match["line"] or 0)))
-    else:
-        op.located(NOWHERE)
+    op.located(_location(match))
     left = list(_typed(match["left"], n))
     if len(left) != len(op.results):
         raise ParseError(f"{cls.name} has {len(op.results)} results; {len(left)} are named", n)
@@ -128,6 +103,30 @@ def _op(line: str, n: int, lines: _Lines, env: dict[str, Value]) -> Op:
             raise ParseError(f"{name} is said to be {type_}, but {cls.name} makes it {v.type}", n)
         env[name] = v
     return op
+
+
+def _operand_fields(
+    cls: type[Op], operands: list[str | list[str]], env: dict[str, Value], n: int
+) -> dict[str, object]:
+    """The operands by field, each a value or a group of them as the class wants it."""
+    count = len(cls.operand_fields)
+    fields: dict[str, object] = {}
+    if len(operands) != count:
+        raise ParseError(f"{cls.name} takes {count} operands or groups; got {len(operands)}", n)
+    for (field, many), names in zip(cls.operand_fields, operands, strict=True):
+        if many != isinstance(names, list):
+            wanted = "a group in brackets" if many else "one value"
+            raise ParseError(f"{cls.name}: `{field}` must be {wanted}", n)
+        group = tuple(_value(env, v, n) for v in names) if isinstance(names, list) else None
+        fields[field] = _value(env, names, n) if isinstance(names, str) else group
+    return fields
+
+
+def _location(match: re.Match[str]) -> Location:
+    if not match["path"]:
+        return NOWHERE
+    file = json.loads(match["file"]) if match["file"] else ""
+    return Location(json.loads(match["path"]), file, int(match["line"] or 0))
 
 
 def _regions(cls: type[Op], lines: _Lines) -> Iterator[tuple[str, object]]:

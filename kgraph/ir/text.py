@@ -1,11 +1,11 @@
 """The text form: readable, complete, and what `parse` reads back.
 
-    fn(%x: f32[batch,3], %w: f32[3,2])
-      %0: f32[batch,2] = dot_general %x, %w, lhs_batch=(), rhs_batch=(), lhs_contract=(1,), rhs_contract=(0,) @ "dense"
+    fn(%x: f32[batch,3])
+      %0: f32[3,batch] = transpose %x, perm=(1, 0) @ "permute"
       return %0
 
-Operands come first, a group of several in brackets; then the attributes; then the location; regions stand
-below, in braces.
+Operands come first, a group of several in brackets; then the attributes; then the location; regions
+stand below, in braces.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ from kgraph.ir.location import NOWHERE, Location
 def to_text(fn: Function, locations: bool = False, labels: bool = True) -> str:
     """The text of `fn`, ending in a newline.
 
-    Without `labels`, parameters are called `%p0`, `%p1`, ... and functions have no names: equal programs, equal texts.
+    Without `labels`, parameters are called `%p0`, `%p1`, ... and functions have no names: equal
+    programs, equal texts.
     """
     return "\n".join(_function_lines(fn, "", locations, labels)) + "\n"
 
 
 def op_text(op: Op) -> str:
     """One op by itself, its operands named by where they come from: for messages."""
-    names = {v: f"%{v.op.label}" if isinstance(v.op, Param) else f"%{v.op.name}" for v in op.operands}
+    names = {
+        v: f"%{v.op.label}" if isinstance(v.op, Param) else f"%{v.op.name}" for v in op.operands
+    }
     return f"{', '.join(str(v.type) for v in op.results)} = {_right_side(op, names)}"
 
 
@@ -59,7 +62,8 @@ def _function_lines(fn: Function, indent: str, locations: bool, labels: bool) ->
 def _right_side(op: Op, names: dict[Value, str]) -> str:
     state = op.__dict__
     operands = [
-        f"[{', '.join(names[v] for v in state[field])}]" if many else names[state[field]] for field, many in op.operand_fields
+        f"[{', '.join(names[v] for v in state[field])}]" if many else names[state[field]]
+        for field, many in op.operand_fields
     ]
     attributes = [f"{field}={attribute_text(state[field])}" for field in op.attribute_fields]
     return " ".join([op.name, ", ".join(operands + attributes)]).rstrip()

@@ -35,7 +35,7 @@ def numpy_dtype(name: str) -> np.dtype[np.generic]:
 
 
 def dtype_name(dtype: object) -> str:
-    """The dtype name of anything that numpy takes as a dtype. Raises TypeError for other element types."""
+    """The name of anything that numpy takes as a dtype; TypeError for other element types."""
     if isinstance(dtype, str) and dtype in _DTYPES:
         return dtype
     found = _FROM_NUMPY.get(np.dtype(dtype).newbyteorder("="))  # type: ignore[call-overload]  # any object
@@ -67,7 +67,7 @@ class TensorType:
     dtype: str
     _table: ClassVar[dict[tuple[Shape, str], TensorType]] = {}
 
-    def __new__(cls, shape: Shape, dtype: str) -> TensorType:
+    def __new__(cls, shape: Shape, dtype: str) -> TensorType:  # noqa: PYI034  # interned
         """Makes or finds the type; `shape` is a tuple of sizes, `dtype` one of `DTYPES`."""
         found = cls._table.get((shape, dtype))
         if found is None:
