@@ -27,6 +27,8 @@ class Metric:
 
     # The direction in which the metric improves, "up" or "down", where that is known.
     _direction: str | None = None
+    _variables: list[ops.Variable]
+    _metrics: list["Metric"]
 
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         object.__setattr__(self, "_variables", [])

@@ -22,6 +22,7 @@ class OptimizerVariables:
 
     name: str
     built: bool
+    _variables: list[ops.Variable]
 
     def __init__(self) -> None:
         super().__setattr__("_variables", [])
