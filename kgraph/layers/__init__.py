@@ -1,8 +1,12 @@
 """Layers."""
 
+from kgraph.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from kgraph.layers.conv import Conv1D, Conv2D, Conv3D
+from kgraph.layers.conv_transpose import Conv1DTranspose, Conv2DTranspose
 from kgraph.layers.dense import Dense
+from kgraph.layers.depthwise_conv import DepthwiseConv1D, DepthwiseConv2D
 from kgraph.layers.dropout import Dropout
+from kgraph.layers.embedding import Embedding
 from kgraph.layers.global_pooling import (
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
@@ -14,6 +18,25 @@ from kgraph.layers.global_pooling import (
 from kgraph.layers.input_layer import Input, InputLayer
 from kgraph.layers.input_spec import InputSpec
 from kgraph.layers.layer import Layer
+from kgraph.layers.merging import (
+    Add,
+    Average,
+    Concatenate,
+    Dot,
+    Maximum,
+    Minimum,
+    Multiply,
+    Subtract,
+    add,
+    average,
+    concatenate,
+    dot,
+    maximum,
+    minimum,
+    multiply,
+    subtract,
+)
+from kgraph.layers.normalization import BatchNormalization, LayerNormalization
 from kgraph.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -23,6 +46,7 @@ from kgraph.layers.pooling import (
     MaxPooling3D,
 )
 from kgraph.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
+from kgraph.layers.resizing import UpSampling2D, ZeroPadding2D
 
 Convolution1D, Convolution2D, Convolution3D = Conv1D, Conv2D, Conv3D
 MaxPool1D, MaxPool2D, MaxPool3D = MaxPooling1D, MaxPooling2D, MaxPooling3D
