@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from kgraph.codegen.llvm.lower.dot import dot_scratch, dot_slab, lower_dot
-from kgraph.codegen.llvm.lower.epilogue import Contraction
+from kgraph.codegen.llvm.lower.contraction import (
+    contraction_scratch,
+    contraction_slab,
+    lower_contraction,
+)
 from kgraph.codegen.llvm.lower.frame import Frame
 from kgraph.codegen.llvm.lower.loop_ops import as_body
 from kgraph.codegen.llvm.lower.loops import launch_loop
@@ -17,7 +20,7 @@ from kgraph.ir.ops.convolution import Convolution
 from kgraph.ir.ops.reduce import Reduce
 
 
-def hero(body: Function) -> Op | None:
+def hero_of(body: Function) -> Op | None:
     """The op that decides on the kernel: a contraction or a reduction."""
     for op in body.ops:
         if isinstance(op, DotGeneral | Convolution | Reduce):
@@ -28,33 +31,31 @@ def hero(body: Function) -> Op | None:
 @lowers(Fusion)
 def lower_fusion(frame: Frame, op: Fusion) -> None:
     """One kernel for the body."""
-    chief = hero(op.body)
-    if chief is None:
+    hero = hero_of(op.body)
+    if hero is None:
         launch_loop(frame, op.body, op.inputs, op.results)
-    elif isinstance(chief, Reduce):
+    elif isinstance(hero, Reduce):
         launch_reduce(frame, frame.scratches.get(op), op.body, op.inputs, op.results)
     else:
-        lower_contraction(frame, op, chief)
+        lower_contraction(frame, op, hero)
 
 
-@lowers(DotGeneral)
-def lower_single_contraction(frame: Frame, op: Op) -> None:
-    """A contraction by itself."""
-    lower_contraction(frame, op, op)
+@wants_scratch(Fusion)
+def fusion_scratch(op: Fusion, target: Target) -> Size:
+    """What the kernel wants."""
+    hero = hero_of(op.body)
+    if hero is None:
+        return 0
+    if isinstance(hero, Reduce):
+        return reduce_scratch(op.body, target)
+    return contraction_scratch(op, hero, target)
 
 
-def lower_contraction(frame: Frame, op: Op, chief: Op) -> None:
-    """A contraction and what follows it on its sums."""
-    lower_dot(frame, Contraction.of(op, chief), frame.scratches.get(op))
-
-
-@wants_slab(Fusion, DotGeneral)
-def contraction_slab(op: Op, target: Target) -> Size:
-    """What a tile of a contraction wants for itself."""
-    chief = hero(op.body) if isinstance(op, Fusion) else op
-    if isinstance(chief, DotGeneral):
-        return dot_slab(Contraction.of(op, chief), target)
-    return 0
+@wants_slab(Fusion)
+def fusion_slab(op: Fusion, target: Target) -> Size:
+    """What a tile wants for itself."""
+    hero = hero_of(op.body)
+    return 0 if hero is None or isinstance(hero, Reduce) else contraction_slab(op, hero, target)
 
 
 @lowers(Reduce)
@@ -67,12 +68,3 @@ def lower_reduce(frame: Frame, op: Reduce) -> None:
 def single_scratch(op: Reduce, target: Target) -> Size:
     """What the kernel wants."""
     return reduce_scratch(as_body(op), target)
-
-
-@wants_scratch(Fusion, DotGeneral)
-def fusion_scratch(op: Op, target: Target) -> Size:
-    """What the kernel wants."""
-    chief = hero(op.body) if isinstance(op, Fusion) else op
-    if isinstance(chief, DotGeneral):
-        return dot_scratch(Contraction.of(op, chief), target)
-    return reduce_scratch(op.body, target) if isinstance(op, Fusion) and chief else 0

@@ -31,6 +31,7 @@ from kgraph.ir.ops.reduce import Reduce
 
 _BLOCK = 256  # turns of a loop between which partial sums start anew
 _CHUNKS = 64  # the most chunks that a reduction is split into
+_COMBINED = 4096  # elements of a tile that combines chunks
 _VECTORS = 4  # of partial results side by side
 _LIKELY = 128  # the value of a symbol that is assumed where work is weighed
 
@@ -162,7 +163,8 @@ class Reduction:
             for i, op in enumerate(self.reduces):
                 part = f.offset_bytes(scratch, f.mul(kept, 8 * _CHUNKS * i))
                 into = results[self.body.results.index(op.result)]
-                launch_combine(frame, op, part, into, kept, chunks)
+                dtypes = (accumulator(op.x.dtype), op.x.dtype)
+                launch_combine(frame, op.kind, dtypes, (part, into), kept, chunks)
 
     def write(self, k: Kernel) -> None:
         """Writes the kernel; its arguments are inputs, outputs, and the scratch of partials."""
@@ -398,10 +400,18 @@ class _Writer:
 
 
 def launch_combine(
-    frame: Frame, op: Reduce, partials: Operand, into: Operand, size: Operand, chunks: Operand
+    frame: Frame,
+    kind: str,
+    dtypes: tuple[str, str],
+    places: tuple[Operand, Operand],
+    size: Operand,
+    chunks: Operand,
 ) -> None:
-    """Combines partial results, chunk after chunk, for each of `size` elements."""
-    kind, dtype, result = op.kind, accumulator(op.x.dtype), op.x.dtype
+    """Combines partial results, chunk after chunk, for each of `size` elements.
+
+    `dtypes` are those of the partial results and of the result, `places` their memory.
+    """
+    dtype, result = dtypes
     lanes = frame.target.lanes(compute_bytes(dtype))
 
     def write(k: Kernel) -> None:
@@ -418,10 +428,12 @@ def launch_combine(
             value = f.convert(loop.results[0], dtype, result)
             f.store_at(f.offset(target, c.base, result), result, value, guard.lanes)
 
-        strips(k, (f.index(0), elements), lanes, column)
+        tiling = Tiling.of(k, [elements], _COMBINED)
+        strips(k, tiling.bounds(k.index)[1], lanes, column)
 
     key = ("combine", kind, dtype, result)
-    frame.launch(key, f"combine_{kind}", [partials, into, size, chunks], 1, write)
+    count = Tiling.of(frame, [size], _COMBINED).count()
+    frame.launch(key, f"combine_{kind}", [*places, size, chunks], count, write)
 
 
 def launch_reduce(

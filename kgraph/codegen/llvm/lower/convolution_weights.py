@@ -1,0 +1,133 @@
+"""Convolutions that are weight gradients: an image of gradients slid over an image.
+
+Chunks of images are tiles; each has sums of its own in the scratch memory, which are added up in
+order at the end. There are at most `CHUNKS` of them, and their number follows from the sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import astuple, dataclass
+from math import prod
+
+from kgraph.codegen.llvm.conv import ConvSpec, Dim
+from kgraph.codegen.llvm.conv_weights import WeightsSpec, emit_weights
+from kgraph.codegen.llvm.emit import Operand
+from kgraph.codegen.llvm.gemm_tile import compute_dtype
+from kgraph.codegen.llvm.lower.convolution import ints, role_sizes, role_strides
+from kgraph.codegen.llvm.lower.dot import TILE
+from kgraph.codegen.llvm.lower.frame import Code, Frame, Kernel
+from kgraph.codegen.llvm.lower.reduce import launch_combine
+from kgraph.codegen.llvm.lower.tiling import divided_up
+from kgraph.codegen.llvm.target import Target
+from kgraph.ir import Size
+from kgraph.ir.ops.convolution import Convolution
+
+CHUNKS = 16
+_MOST_BYTES = 1 << 27  # of all chunks' sums together
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A weight gradient by the generator of conv_weights.py.
+
+    Attributes:
+        least: images of a chunk at least.
+        chunks: how many chunks there are at most.
+    """
+
+    op: Convolution
+    spec: WeightsSpec
+    images: Size
+    least: int
+    chunks: int
+
+    @staticmethod
+    def of(op: Convolution, target: Target) -> Weights | None:
+        """How the gradient is tiled; None if it is not for the generator."""
+        roles, spatial = op.roles, op.roles.spatial
+        if not 1 <= len(spatial) <= 3 or op.feature_groups > 1 or any(op.reversal):
+            return None
+        x, dy, dw = (
+            role_sizes(v.shape, r)
+            for v, r in ((op.lhs, roles.lhs), (op.rhs, roles.rhs), (op.result, roles.out))
+        )
+        dims = _dims(op, [x[s] for s in spatial], [dw[s] for s in spatial], [dy[s] for s in spatial])
+        channels = ints([x["b"], dy["o"]])
+        strides = (
+            role_strides(op.lhs.shape, roles.lhs, "f" + spatial + "b"),
+            role_strides(op.result.shape, roles.out, spatial + "bf"),
+            role_strides(op.rhs.shape, roles.rhs, "i" + spatial + "o"),
+        )
+        if dims is None or channels is None or None in strides or 0 in channels:
+            return None
+        conv = ConvSpec(
+            dims, channels[0], channels[1], op.batch_groups, op.lhs.dtype,
+            x_strides=strides[0], w_strides=strides[1], y_strides=strides[2],
+        )  # fmt: skip
+        pixels = prod(dim.y for dim in dims)
+        size = int(op.result.type.size)
+        least = max(1, 4 * TILE // max(1, 2 * pixels * size))
+        return Weights(op, WeightsSpec(conv), x["f"], least, max(2, min(CHUNKS, _MOST_BYTES // (8 * size))))
+
+    def key(self) -> Hashable:
+        """Of the generated function."""
+        s = self.spec.conv
+        return (
+            "weights", tuple(map(astuple, s.dims)), s.channels, s.features, s.groups, s.dtype,
+            s.x_strides, s.w_strides, s.y_strides,
+        )  # fmt: skip
+
+    def scratch(self) -> Size:
+        """Bytes of all chunks' sums."""
+        return self.chunks * 8 * self.op.result.type.size
+
+    def chunk(self, code: Code) -> Operand:
+        """The images of a chunk."""
+        return code.f.smax(divided_up(code, code.size(self.images), self.chunks), self.least)
+
+    def launch(
+        self, frame: Frame, operands: Sequence[Operand], scratch: Operand, target: Operand
+    ) -> None:
+        """Sums of chunks, then their sum."""
+        f, names = frame.f, frame.kernels.names
+        if self.key() not in names:
+            name = frame.kernels.named("weights")
+            names[self.key()] = emit_weights(frame.module, name, self.spec)
+        name = names[self.key()]
+        images = frame.size(self.images)
+        chunks = f.smax(divided_up(frame, images, self.chunk(frame)), 1)
+        frame.launch(
+            ("weights", name, str(self.images)), "weights", [*operands, scratch], chunks,
+            lambda k: self.write(k, name), self.op.lhs.type.symbols,
+        )  # fmt: skip
+        dtype = self.op.result.dtype
+        size = frame.size(self.op.result.type.size)
+        places = (scratch, target)
+        launch_combine(frame, "sum", (compute_dtype(dtype), dtype), places, size, chunks)
+
+    def write(self, k: Kernel, name: str) -> None:
+        """Writes the kernel: the sums of one chunk, from zero."""
+        f = k.f
+        x, dy, scratch = k.arguments
+        size, dtype = int(self.op.result.type.size), compute_dtype(self.op.result.dtype)
+        sums = f.offset(scratch, f.mul(k.index, size), dtype)
+        f.fill_bytes(sums, 0, size * (8 if dtype.endswith("64") else 4))
+        chunk, images = self.chunk(k), k.size(self.images)
+        lo = f.smin(f.mul(k.index, chunk), images)
+        hi = f.smin(f.add(lo, chunk), images)
+        f.call(name, [x, dy, sums, k.slab, lo, hi])
+
+
+def _dims(
+    op: Convolution, xs: Sequence[Size], taps: Sequence[Size], ys: Sequence[Size]
+) -> tuple[Dim, ...] | None:
+    """The spatial dims of the convolution whose gradient this is: steps and dilations change roles."""
+    found = []
+    for i, sizes in enumerate(zip(xs, taps, ys, (lo for lo, _ in op.padding), strict=True)):
+        known = ints(sizes)
+        if known is None or 0 in known[:3]:
+            return None
+        n, k, y, low = known
+        found.append(Dim(n, k, y, op.rhs_dilation[i], low, op.strides[i], op.lhs_dilation[i]))
+    return tuple(found)
