@@ -42,7 +42,7 @@ def test_values(name: str, arguments: dict, shape: tuple) -> None:
     ours = initializers.get(getattr(initializers, name)(**arguments))(shape)
     theirs = getattr(keras.initializers, name)(**arguments)(shape)
     assert str(ours.dtype) == "float32"
-    # A few units in the last place of the largest; the factors of a QR decomposition have some more.
+    # A few units in the last place of the largest; the factors of a QR decomposition have more.
     scale = max(1.0, float(np.abs(theirs).max()))
     exact = name != "Orthogonal"
     assert_close(
