@@ -1,4 +1,4 @@
-"""The text form: what it looks like, that it is complete, and that bad text is refused with its line."""
+"""The text form: what it looks like, that it is complete, and that bad text is refused."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import pytest
 from kgraph.ir import Builder, Literal, Location, ParseError, TensorType, parse, symbol, to_text
 
 MODEL = """\
-fn train(%x: f32[batch,3], %w: f32[3,2], %flag: bool[])
-  %0: f32[batch,2] = dot_general %x, %w, lhs_batch=(), rhs_batch=(), lhs_contract=(1,), rhs_contract=(0,)
-  %1: f32[batch,2] = if %flag, [%0], {
+fn train(%x: f32[batch,2], %y: f32[batch,4], %flag: bool[])
+  %0: f32[batch,6] = concatenate [%x, %y], dim=1
+  %1: f32[batch,6] = if %flag, [%0], {
     then =
-      fn(%p0: f32[batch,2])
-        %0: f32[batch,2] = negate %p0
+      fn(%p0: f32[batch,6])
+        %0: f32[batch,6] = negate %p0
         return %0
     orelse =
-      fn(%p0: f32[batch,2])
+      fn(%p0: f32[batch,6])
         return %p0
   }
   %2: f32[] = constant value=f32(0.5)

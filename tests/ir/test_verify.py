@@ -9,50 +9,50 @@ from kgraph.ir import Builder, Function, IRError, TensorType, Value, parse, veri
 VECTOR = TensorType((2,), "float32")
 
 
-def _chain() -> tuple[Builder, Value, Value, Value]:
+def _chain() -> tuple[Value, Value, Value]:
     b = Builder()
     x = b.param("x", VECTOR)
     y = b.negate(x)
-    return b, x, y, b.tanh(y)
+    return x, y, b.tanh(y)
 
 
 def test_a_program() -> None:
-    b, x, y, z = _chain()
-    verify(b.function(z, x, z))
+    x, y, z = _chain()
+    verify(Function((x,), (y.op, z.op), (z, x, z)))
 
 
 def test_order() -> None:
-    b, x, y, z = _chain()
+    x, y, z = _chain()
     with pytest.raises(IRError, match="not defined before it"):
         verify(Function((x,), (z.op, y.op), (z,)))
 
 
 def test_missing_op() -> None:
-    b, x, y, z = _chain()
+    x, _y, z = _chain()
     with pytest.raises(IRError, match="not defined before it"):
         verify(Function((x,), (z.op,), (z,)))
 
 
 def test_op_twice() -> None:
-    b, x, y, z = _chain()
+    x, y, z = _chain()
     with pytest.raises(IRError, match="listed twice"):
         verify(Function((x,), (y.op, y.op, z.op), (z,)))
 
 
 def test_parameter_among_the_ops() -> None:
-    b, x, y, z = _chain()
+    x, y, _z = _chain()
     with pytest.raises(IRError, match="parameter among the ops"):
         verify(Function((x,), (x.op, y.op), (y,)))
 
 
 def test_no_parameter() -> None:
-    b, x, y, z = _chain()
+    x, y, z = _chain()
     with pytest.raises(IRError, match="no parameter"):
         verify(Function((x, y), (z.op,), (z,)))
 
 
 def test_parameter_twice() -> None:
-    b, x, y, z = _chain()
+    x, y, _z = _chain()
     with pytest.raises(IRError, match="listed twice"):
         verify(Function((x, x), (y.op,), (y,)))
 
@@ -64,13 +64,13 @@ def test_one_name_for_two_parameters() -> None:
 
 
 def test_unknown_result() -> None:
-    b, x, y, z = _chain()
+    x, y, z = _chain()
     with pytest.raises(IRError, match="does not define"):
         verify(Function((x,), (y.op,), (z,)))
 
 
 def test_wrong_type() -> None:
-    b, x, y, z = _chain()
+    x, y, _z = _chain()
     y.type = TensorType((3,), "float32")
     with pytest.raises(IRError, match="infers"):
         verify(Function((x,), (y.op,), (y,)))

@@ -15,10 +15,12 @@ ROWS: list[Row] = [r for family in FAMILIES for r in family.ROWS]
 CASES: list[Case] = [case for r in ROWS for case in r.cases()]
 
 
-def params(wanted: Callable[[Case], bool] = lambda case: True) -> list[Any]:
-    """The cases that are `wanted`, as parameters of a test."""
+def params(wanted: Callable[[Case], bool] = lambda case: True, *, cheap: bool = False) -> list[Any]:
+    """The cases that are `wanted`, as parameters of a test; in a `cheap` test none is slow."""
     return [
-        pytest.param(case, id=str(case), marks=[pytest.mark.slow] if case.slow else [])
+        pytest.param(
+            case, id=str(case), marks=[pytest.mark.slow] if case.slow and not cheap else []
+        )
         for case in CASES
         if wanted(case)
     ]

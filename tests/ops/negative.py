@@ -27,17 +27,27 @@ def fn(takes: str, gives: str) -> Function:
 
 def conv(b: Builder, x: str = "f32[4,5,5,2]", w: str = "f32[3,3,2,4]", **changes: Any) -> Any:
     fields = {
-        "dims": "b01f_01io->b01f", "strides": (1, 1), "padding": ((0, 0), (0, 0)), "lhs_dilation": (1, 1),
-        "rhs_dilation": (1, 1), "reversal": (False, False), "feature_groups": 1, "batch_groups": 1,
-    }  # fmt: skip
+        "dims": "b01f_01io->b01f",
+        "strides": (1, 1),
+        "padding": ((0, 0), (0, 0)),
+        "lhs_dilation": (1, 1),
+        "rhs_dilation": (1, 1),
+        "reversal": (False, False),
+        "feature_groups": 1,
+        "batch_groups": 1,
+    }
     return b.convolution(v(b, x), v(b, w), **{**fields, **changes})
 
 
 def pool(b: Builder, **changes: Any) -> Any:
     fields = {
-        "kind": "max", "window": (2, 2), "strides": (1, 1), "padding": ((0, 0), (0, 0)), "base_dilation": (1, 1),
+        "kind": "max",
+        "window": (2, 2),
+        "strides": (1, 1),
+        "padding": ((0, 0), (0, 0)),
+        "base_dilation": (1, 1),
         "window_dilation": (1, 1),
-    }  # fmt: skip
+    }
     return b.reduce_window(changes.pop("x", None) or v(b, "f32[4,5]"), **{**fields, **changes})
 
 
@@ -49,9 +59,12 @@ def unpool(b: Builder, **changes: Any) -> Any:
 
 def take(b: Builder, indices: str = "i32[6]", **changes: Any) -> Any:
     fields = {
-        "offset_dims": (1,), "collapsed_slice_dims": (0,), "start_index_map": (0,), "index_vector_dim": 1,
+        "offset_dims": (1,),
+        "collapsed_slice_dims": (0,),
+        "start_index_map": (0,),
+        "index_vector_dim": 1,
         "slice_sizes": (1, 3),
-    }  # fmt: skip
+    }
     return b.gather(v(b, "f32[5,3]"), v(b, indices), **{**fields, **changes})
 
 
@@ -63,9 +76,12 @@ def put(
     **changes: Any,
 ) -> Any:
     fields = {
-        "kind": "add", "update_window_dims": (1,), "inserted_window_dims": (0,), "scatter_dims_to_operand_dims": (0,),
+        "kind": "add",
+        "update_window_dims": (1,),
+        "inserted_window_dims": (0,),
+        "scatter_dims_to_operand_dims": (0,),
         "index_vector_dim": 1,
-    }  # fmt: skip
+    }
     return b.scatter(v(b, x), v(b, indices), v(b, updates), **{**fields, **changes})
 
 

@@ -1,7 +1,9 @@
-"""The form of the case table: a row of an op expands to a case per dtype and group of operand types.
+"""The form of the case table: a row of an op expands to a case per dtype and group of operand
+types.
 
-A row is written once and drives type inference, the interpreter, both backends, gradients, the text form and
-symbolic batches. Operand types are text: `T` is the case's dtype, `batch` and `time` are symbolic.
+A row is written once and drives type inference, the interpreter, both backends, gradients, the text
+form and symbolic batches. Operand types are text: `T` is the case's dtype, `batch` and `time` are
+symbolic.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ Domain = str | tuple[float, float]
 
 @dataclass(frozen=True)
 class Row:
-    """One way to write an op. `operands` has groups of types, space-separated: each group makes a case per dtype."""
+    """One way to write an op. `operands` has groups of types, space-separated: each group makes a
+    case per dtype.
+    """
 
     op: str
     build: Build  # (builder, *operands) -> results
@@ -141,7 +145,9 @@ class Case:
     def assert_close(
         self, got: Sequence[Array], want: Sequence[Array], factor: float = 1.0
     ) -> None:
-        """Both have the types of the results; bits of integers, `loose` times the tolerance of floats, equal."""
+        """Both have the types of the results; bits of integers, `loose` times the tolerance of
+        floats, equal.
+        """
         assert len(got) == len(want)
         for a, w in zip(got, want, strict=True):
             a, w = np.asarray(a), np.asarray(w)
@@ -163,7 +169,7 @@ class Case:
             error = np.abs(other[finite] - wide[finite])
             smallest = float(np.finfo(np.float32).tiny if str(w.dtype) != "float64" else 0)
             assert (error <= tolerance * scale + smallest).all(), (
-                f"{self}: off by {np.max(error - tolerance * scale):.3g}, allowed {tolerance:.3g} of {np.max(scale):.3g}"
+                f"{self}: off by {np.max(error):.3g}, of {tolerance:.3g} of {np.max(scale):.3g}"
             )
 
 

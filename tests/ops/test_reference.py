@@ -1,4 +1,4 @@
-"""What the table of cases says of the interpreter: types, text, symbolic sizes, gradients, regions."""
+"""What the table says of the interpreter: types, text, symbolic sizes, gradients."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_every_op_has_a_case() -> None:
     assert {case.op for case in CASES} <= built, "a row does not make the op that it names"
 
 
-@pytest.mark.parametrize("case", params())
+@pytest.mark.parametrize("case", params(cheap=True))
 def test_types_and_text(case: Case) -> None:
     fn = case.function()
     verify(fn)
@@ -42,7 +42,7 @@ def test_types_and_text(case: Case) -> None:
     evaluate(fn, case.arrays())  # the interpreter compares each array with the inferred type
 
 
-@pytest.mark.parametrize("case", params(lambda case: case.symbolic))
+@pytest.mark.parametrize("case", params(lambda case: case.symbolic, cheap=True))
 def test_symbolic_sizes_are_those_of_static_ones(case: Case) -> None:
     for batch in (1, 4):
         sizes = {**SIZES, "batch": batch}
@@ -56,7 +56,7 @@ def _decomposes(case: Case) -> bool:
     return OPS[case.op].decompose is not Op.decompose
 
 
-@pytest.mark.parametrize("case", params(_decomposes))
+@pytest.mark.parametrize("case", params(_decomposes, cheap=True))
 def test_a_decomposition_is_the_op(case: Case) -> None:
     """By more basic ops, none of which is the op itself, with gradients."""
     b = Builder()
@@ -88,13 +88,18 @@ def test_an_argument_is_not_written() -> None:
                 assert a.tobytes() == b.tobytes(), case
 
 
-@pytest.mark.parametrize("case", params(lambda case: case.differentiable))
+@pytest.mark.parametrize("case", params(lambda case: case.differentiable, cheap=True))
 def test_gradients_are_finite_differences(case: Case) -> None:
     random = np.random.default_rng(0)
     fn, arrays = _with_gradients(case, random)
     direction = [random.standard_normal(a.shape) if is_float(str(a.dtype)) else a for a in arrays]
     count = sum(is_float(t.dtype) for t in case.types)
     found = evaluate(fn, arrays)
+    assert [a.shape for a in found[1 : 1 + count]] == [
+        a.shape for a in arrays if is_float(str(a.dtype))
+    ]
+    if any(a.size == 0 for a in arrays):
+        return  # the loss is constant, and infinite for a maximum over nothing
     losses = [found[0]] + ([found[1 + count]] if case.row.second else [])
     step = 1e-5
     ahead, behind = (

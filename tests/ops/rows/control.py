@@ -77,7 +77,10 @@ ROWS = [
     row(
         "if",
         lambda b, p, x, y: b.if_(
-            p, (x, y), region((x.type, y.type), lambda b, x, y: b.multiply(x, y)), region((x.type, y.type), lambda b, x, y: x)
+            p,
+            (x, y),
+            region((x.type, y.type), lambda b, x, y: b.multiply(x, y)),
+            region((x.type, y.type), lambda b, x, y: x),
         ),
         "bool[] T[batch,2] T[batch,2]",
         "bool[] T[] T[]",
@@ -89,7 +92,14 @@ ROWS = [
             lambda b, x, y, i=i: b.case(
                 b.constant(i, "int32"),
                 (x, y),
-                tuple(region((x.type, y.type), f) for f in (lambda b, x, y: b.multiply(x, y), lambda b, x, y: b.tanh(x), lambda b, x, y: y)),
+                tuple(
+                    region((x.type, y.type), f)
+                    for f in (
+                        lambda b, x, y: b.multiply(x, y),
+                        lambda b, x, y: b.tanh(x),
+                        lambda b, x, y: y,
+                    )
+                ),
             ),
             "T[3] T[3]",
             dtypes=BOTH,
@@ -111,6 +121,24 @@ ROWS = [
         for reverse in (False, True)
     ],
     row("custom_vjp", cubed, "T[batch,2]", dtypes=BOTH),
-    row("fusion", lambda b, x, y: b.fusion((x, y), region((x.type, y.type), lambda b, x, y: (b.add(x, y), b.tanh(x)))), "T[2,3] T[2,3]", dtypes=BOTH, gradient=False),
-    row("batched", blocks, "T[batch,3] T[3,2]", "T[21,3] T[3,2]", "T[2,3] T[3,2]", "T[1,3] T[3,2]", dtypes=BOTH, gradient=False, loose=8),
-]  # fmt: skip
+    row(
+        "fusion",
+        lambda b, x, y: b.fusion(
+            (x, y), region((x.type, y.type), lambda b, x, y: (b.add(x, y), b.tanh(x)))
+        ),
+        "T[2,3] T[2,3]",
+        dtypes=BOTH,
+        gradient=False,
+    ),
+    row(
+        "batched",
+        blocks,
+        "T[batch,3] T[3,2]",
+        "T[21,3] T[3,2]",
+        "T[2,3] T[3,2]",
+        "T[1,3] T[3,2]",
+        dtypes=BOTH,
+        gradient=False,
+        loose=8,
+    ),
+]

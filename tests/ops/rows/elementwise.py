@@ -19,8 +19,15 @@ def unary(
         return getattr(b, name)(x)
 
     return row(
-        name.rstrip("_"), build, *SHAPES, dtypes=dtypes, domain=domain, special=True, normwise=False, **options
-    )  # fmt: skip
+        name.rstrip("_"),
+        build,
+        *SHAPES,
+        dtypes=dtypes,
+        domain=domain,
+        special=True,
+        normwise=False,
+        **options,
+    )
 
 
 def binary(
@@ -31,8 +38,15 @@ def binary(
 
     shapes = [f"{s} {s}" for s in SHAPES]
     return row(
-        name.rstrip("_"), build, *shapes, dtypes=dtypes, domain=domain, special=True, normwise=False, **options
-    )  # fmt: skip
+        name.rstrip("_"),
+        build,
+        *shapes,
+        dtypes=dtypes,
+        domain=domain,
+        special=True,
+        normwise=False,
+        **options,
+    )
 
 
 def reduction(kind: str, dims: tuple[int, ...], *operands: str, **options: Any) -> Row:
@@ -125,7 +139,13 @@ ROWS = [
         domain=((1, 2), (0, 6), (3, 5)),
         label="typical",
     ),
-    row("clamp", lambda b, low, x, high: b.clamp(low, x, high), "T[9] T[9] T[9]", dtypes=NUMBERS, label="crossed"),
+    row(
+        "clamp",
+        lambda b, low, x, high: b.clamp(low, x, high),
+        "T[9] T[9] T[9]",
+        dtypes=NUMBERS,
+        label="crossed",
+    ),
     *[
         row(
             "convert",
@@ -143,7 +163,18 @@ ROWS = [
         for to in DTYPES
     ],
     *[
-        row("bitcast_convert", lambda b, x, to=to: b.bitcast_convert(x, to), "T[5]", "T[]", "T[0]", "T[batch,2]", dtypes=dtypes, special=True, label=f"to_{to}", gradient=False)
+        row(
+            "bitcast_convert",
+            lambda b, x, to=to: b.bitcast_convert(x, to),
+            "T[5]",
+            "T[]",
+            "T[0]",
+            "T[batch,2]",
+            dtypes=dtypes,
+            special=True,
+            label=f"to_{to}",
+            gradient=False,
+        )
         for to, dtypes in [
             ("float32", ("int32", "uint32", "float32")),
             ("uint32", ("float32",)),
@@ -154,31 +185,81 @@ ROWS = [
             ("int8", ("uint8",)),
         ]
     ],
-    row("threefry", lambda b, *x: b.threefry(*x), *[" ".join([f"u32{s[1:]}"] * 4) for s in SHAPES], special=True),
+    row(
+        "threefry",
+        lambda b, *x: b.threefry(*x),
+        *[" ".join([f"u32{s[1:]}"] * 4) for s in SHAPES],
+        special=True,
+    ),
     *[
         reduction(
-            kind, (1,), "T[2,3]", "T[4,1]", "T[0,3]", "T[3,0]", "T[batch,37]", "T[2,3,5]", "T[2,700]",
+            kind,
+            (1,),
+            "T[2,3]",
+            "T[4,1]",
+            "T[0,3]",
+            "T[3,0]",
+            "T[batch,37]",
+            "T[2,3,5]",
+            "T[2,700]",
             dtypes=DTYPES if kind in ("max", "min") else NUMBERS,
-            special=kind in ("max", "min"), domain="distinct" if kind in ("max", "min") else (0.6, 1.5), loose=4,
+            special=kind in ("max", "min"),
+            domain="distinct" if kind in ("max", "min") else (0.6, 1.5),
+            loose=4,
         )
         for kind in ("sum", "product", "max", "min")
     ],
     *[
-        reduction(kind, dims, "T[batch,3,4]", "T[2,0,3]", dtypes=BOTH, domain="distinct" if kind == "max" else (0.6, 1.5), loose=8)
+        reduction(
+            kind,
+            dims,
+            "T[batch,3,4]",
+            "T[2,0,3]",
+            dtypes=BOTH,
+            domain="distinct" if kind == "max" else (0.6, 1.5),
+            loose=8,
+        )
         for kind in ("sum", "max", "product")
         for dims in [(0,), (0, 1), (0, 1, 2), (2,), ()]
     ],
-    row("reduce", lambda b, x: b.reduce(x, "product", (0,)), "T[3,4]", dtypes=BOTH, domain="distinct", loose=8, label="product-any"),
+    row(
+        "reduce",
+        lambda b, x: b.reduce(x, "product", (0,)),
+        "T[3,4]",
+        dtypes=BOTH,
+        domain="distinct",
+        loose=8,
+        label="product-any",
+    ),
     row("reduce", lambda b, x: b.reduce(x, "sum", ()), "T[]", dtypes=BOTH, label="scalar"),
-    *[reduction(kind, (0,), "T[5,3]", "T[batch,3]", "T[0,2]", dtypes=BITS, gradient=False) for kind in ("and", "or")],
+    *[
+        reduction(kind, (0,), "T[5,3]", "T[batch,3]", "T[0,2]", dtypes=BITS, gradient=False)
+        for kind in ("and", "or")
+    ],
     *[
         row(
             "arg_reduce",
             lambda b, x, kind=kind: b.arg_reduce(x, kind, 1, "int32"),
-            "T[3,7]", "T[batch,2]", "T[3,1]", "T[0,2]", "T[2,41]",
-            dtypes=NUMBERS, special=True, domain="distinct", label=kind, gradient=False,
+            "T[3,7]",
+            "T[batch,2]",
+            "T[3,1]",
+            "T[0,2]",
+            "T[2,41]",
+            dtypes=NUMBERS,
+            special=True,
+            domain="distinct",
+            label=kind,
+            gradient=False,
         )
         for kind in ("max", "min")
     ],
-    row("arg_reduce", lambda b, x: b.arg_reduce(x, "max", 0, "int64"), "T[30]", dtypes=("int32", "float32"), domain=(0, 3), label="ties", gradient=False),
-]  # fmt: skip
+    row(
+        "arg_reduce",
+        lambda b, x: b.arg_reduce(x, "max", 0, "int64"),
+        "T[30]",
+        dtypes=("int32", "float32"),
+        domain=(0, 3),
+        label="ties",
+        gradient=False,
+    ),
+]
