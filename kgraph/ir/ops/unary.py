@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Abs(Unary):
-    """`|x|`; the smallest integer is its own. The gradient at 0 is 0.
+    """`|x|`; the smallest integer is its own. The slope at 0 is 1, as JAX has it.
 
     C1  x is of signed integers or floats.
     """
@@ -32,7 +32,8 @@ class Abs(Unary):
     compute = np.abs
 
     def vjp(self, b: Builder, *grads: Value | None) -> tuple[Value | None, ...]:
-        return (b.multiply(grads[0], b.sign(self.x)),)
+        ascends = b.compare(self.x, b.splat(0, self.x.type), "GE")
+        return (b.select(ascends, grads[0], b.negate(grads[0])),)
 
 
 class Negate(Unary):
@@ -95,8 +96,8 @@ class Rsqrt(UnaryFunction):
 
     def vjp(self, b: Builder, *grads: Value | None) -> tuple[Value | None, ...]:
         y = self.result
-        half = b.multiply(b.splat(-0.5, y.type), y)
-        return (b.multiply(grads[0], b.multiply(half, b.multiply(y, y))),)
+        slope = b.multiply(b.splat(-0.5, y.type), b.divide(y, self.x))
+        return (b.multiply(grads[0], slope),)
 
 
 class Cbrt(UnaryFunction):
