@@ -6,6 +6,7 @@ from kgraph.layers.conv_transpose import Conv1DTranspose, Conv2DTranspose
 from kgraph.layers.dense import Dense
 from kgraph.layers.depthwise_conv import DepthwiseConv1D, DepthwiseConv2D
 from kgraph.layers.dropout import Dropout
+from kgraph.layers.einsum_dense import EinsumDense
 from kgraph.layers.embedding import Embedding
 from kgraph.layers.global_pooling import (
     GlobalAveragePooling1D,
@@ -18,6 +19,7 @@ from kgraph.layers.global_pooling import (
 from kgraph.layers.input_layer import Input, InputLayer
 from kgraph.layers.input_spec import InputSpec
 from kgraph.layers.layer import Layer
+from kgraph.layers.lstm import LSTM, LSTMCell
 from kgraph.layers.merging import (
     Add,
     Average,
@@ -36,6 +38,7 @@ from kgraph.layers.merging import (
     multiply,
     subtract,
 )
+from kgraph.layers.multi_head_attention import MultiHeadAttention
 from kgraph.layers.normalization import BatchNormalization, LayerNormalization
 from kgraph.layers.pooling import (
     AveragePooling1D,
@@ -47,6 +50,7 @@ from kgraph.layers.pooling import (
 )
 from kgraph.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from kgraph.layers.resizing import UpSampling2D, ZeroPadding2D
+from kgraph.layers.rnn import RNN
 
 Convolution1D, Convolution2D, Convolution3D = Conv1D, Conv2D, Conv3D
 MaxPool1D, MaxPool2D, MaxPool3D = MaxPooling1D, MaxPooling2D, MaxPooling3D
