@@ -7,6 +7,8 @@ Every function takes numpy arrays, numbers and lists (and runs at once), tensors
 # ruff: noqa: F403, PLE0604  # the public names are the `__all__` of each file
 
 from kgraph.ops import (
+    _loops,
+    _branches,
     _activations,
     _arithmetic,
     _contractions,
@@ -24,6 +26,8 @@ from kgraph.ops import (
 )
 from kgraph.ops._activations import *
 from kgraph.ops._arithmetic import *
+from kgraph.ops._branches import *
+from kgraph.ops._loops import *
 from kgraph.ops._contractions import *
 from kgraph.ops._convolution import *
 from kgraph.ops._core import *
@@ -84,6 +88,8 @@ __all__ = [
     "value_and_grad",
     *_activations.__all__,
     *_arithmetic.__all__,
+    *_branches.__all__,
+    *_loops.__all__,
     *_contractions.__all__,
     *_convolution.__all__,
     *_core.__all__,

@@ -153,11 +153,15 @@ def randint(shape: Any, minval: Any, maxval: Any, dtype: Any = "int32", seed: An
         raise ValueError(f"`random.randint` requires an integer dtype; got dtype={dtype!r}")
     context, sizes, key = _entered(shape, seed, minval, maxval)
     b, info = context.b, np.iinfo(name)
-    beyond = _is_number(maxval) and int(maxval) > info.max
+    inner = name if info.bits >= 32 else "int32"
+    most = info.max + (inner != name)
+    beyond = _is_number(maxval) and int(maxval) > most
     low, high = (
-        broadcast_value(b, context.lift(_clipped(v, info), name), sizes) for v in (minval, maxval)
+        broadcast_value(b, context.lift(_clipped(v, info.min, most), inner), sizes)
+        for v in (minval, maxval)
     )
-    unsigned, width = f"uint{info.bits}", info.bits
+    width = np.iinfo(inner).bits
+    unsigned = f"uint{width}"
     first, second = split(b, key)
     more, less = bits(b, first, sizes, width), bits(b, second, sizes, width)
     span = b.cast(b.subtract(high, low), unsigned)
@@ -168,16 +172,16 @@ def randint(shape: Any, minval: Any, maxval: Any, dtype: Any = "int32", seed: An
     factor = b.remainder(b.splat(2 ** (width // 2), span.type), span)
     factor = b.remainder(b.multiply(factor, factor), span)
     offset = b.add(b.multiply(b.remainder(more, span), factor), b.remainder(less, span))
-    offset = b.cast(b.remainder(offset, span), name)
-    return context.wrap(b.add(low, offset))
+    offset = b.cast(b.remainder(offset, span), inner)
+    return context.wrap(b.cast(b.add(low, offset), name))
 
 
 def _is_number(x: Any) -> bool:
     return isinstance(x, int | float | np.number)
 
 
-def _clipped(bound: Any, info: Any) -> Any:
-    return min(max(int(bound), info.min), info.max) if _is_number(bound) else bound
+def _clipped(bound: Any, least: int, most: int) -> Any:
+    return min(max(int(bound), least), most) if _is_number(bound) else bound
 
 
 def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any = None) -> Any:
