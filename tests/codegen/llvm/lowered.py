@@ -34,7 +34,9 @@ def native(fn: Function, target: Target | None = None, fuse: bool = False) -> Na
 def run(runner: NativeRunner, fn: Function, arrays: Sequence[Array]) -> tuple[Array, ...]:
     """One call."""
     sizes = sizes_of(fn, [np.asarray(a).shape for a in arrays])
-    return runner.run((), [np.ascontiguousarray(a).reshape(np.shape(a)) for a in arrays], sizes, False)
+    return runner.run(
+        (), [np.ascontiguousarray(a).reshape(np.shape(a)) for a in arrays], sizes, False
+    )
 
 
 def check(

@@ -1,4 +1,4 @@
-"""Every case of the op table as native code: what the interpreter says, poisoned memory, several batches."""
+"""Every case of the op table as native code, with poisoned memory and several batches."""
 
 from __future__ import annotations
 

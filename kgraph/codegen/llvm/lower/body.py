@@ -10,8 +10,8 @@ from kgraph.codegen.llvm.lower.loop_ops import lower_as_loop
 from kgraph.codegen.llvm.lower.table import LOWERINGS, SCRATCH, SLAB, is_loop
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Function, Op, Size, Value, maximum
-from kgraph.ir.ops.control import Fusion
 from kgraph.ir.ops.contract import DotGeneral
+from kgraph.ir.ops.control import Fusion
 from kgraph.ir.ops.convolution import Convolution
 from kgraph.ir.ops.shape import Constant
 from kgraph.passes.memory import Arena, MemoryPlan, Param, Place, Result, plan_memory, writes_over
@@ -21,9 +21,7 @@ class LoweringError(NotImplementedError):
     """An op that the llvm backend has no code for."""
 
 
-def plan_body(
-    fn: Function, target: Target, donated: Mapping[int, int] | None = None
-) -> MemoryPlan:
+def plan_body(fn: Function, target: Target, donated: Mapping[int, int] | None = None) -> MemoryPlan:
     """The memory plan of a function, with the scratch that its lowerings want."""
 
     def scratch(op: Op) -> Size:

@@ -56,7 +56,9 @@ def forward_spec(op: Convolution) -> ConvSpec | None:
         role_sizes(v.shape, r)
         for v, r in ((op.lhs, roles.lhs), (op.rhs, roles.rhs), (op.result, roles.out))
     )
-    dims = spatial_dims(op, [x[s] for s in spatial], [w[s] for s in spatial], [y[s] for s in spatial])
+    dims = spatial_dims(
+        op, [x[s] for s in spatial], [w[s] for s in spatial], [y[s] for s in spatial]
+    )
     channels = ints([x["f"], w["o"]])
     strides = (
         role_strides(op.lhs.shape, roles.lhs, "b" + spatial + "f"),
@@ -82,7 +84,16 @@ def spatial_dims(
             return None
         n, k, out, low = known
         found.append(
-            Dim(n, k, out, op.strides[i], low, op.rhs_dilation[i], op.lhs_dilation[i], op.reversal[i])
+            Dim(
+                n,
+                k,
+                out,
+                op.strides[i],
+                low,
+                op.rhs_dilation[i],
+                op.lhs_dilation[i],
+                op.reversal[i],
+            )
         )
     return tuple(found)
 

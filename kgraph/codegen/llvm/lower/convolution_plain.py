@@ -91,7 +91,9 @@ class _Plain:
             first = f.mul(group, k.size(w["i"]))
         zero = constant(0, register_type(self.compute, self.lanes))
 
-        def nest(i: int, places: list[Operand], taps: list[Operand], inside: Operand | None) -> Operand:
+        def nest(
+            i: int, places: list[Operand], taps: list[Operand], inside: Operand | None
+        ) -> Operand:
             if i == len(self.roles.spatial):
                 return self._channels([image, *places], taps, (first, feature), inside, guard)
             s = self.roles.spatial[i]

@@ -52,7 +52,9 @@ class Weights:
             role_sizes(v.shape, r)
             for v, r in ((op.lhs, roles.lhs), (op.rhs, roles.rhs), (op.result, roles.out))
         )
-        dims = _dims(op, [x[s] for s in spatial], [dw[s] for s in spatial], [dy[s] for s in spatial])
+        dims = _dims(
+            op, [x[s] for s in spatial], [dw[s] for s in spatial], [dy[s] for s in spatial]
+        )
         channels = ints([x["b"], dy["o"]])
         strides = (
             role_strides(op.lhs.shape, roles.lhs, "f" + spatial + "b"),
@@ -68,7 +70,8 @@ class Weights:
         pixels = prod(dim.y for dim in dims)
         size = int(op.result.type.size)
         least = max(1, 4 * TILE // max(1, 2 * pixels * size))
-        return Weights(op, WeightsSpec(conv), x["f"], least, max(2, min(CHUNKS, _MOST_BYTES // (8 * size))))
+        chunks = max(2, min(CHUNKS, _MOST_BYTES // (8 * size)))
+        return Weights(op, WeightsSpec(conv), x["f"], least, chunks)
 
     def key(self) -> Hashable:
         """Of the generated function."""

@@ -176,9 +176,7 @@ class Product:
         rows, columns = ("column", "row") if self.swapped else ("row", "column")
         op = self.op
         return (
-            ["item"] * len(op.lhs_batch)
-            + [rows] * len(op.lhs_free)
-            + [columns] * len(op.rhs_free)
+            ["item"] * len(op.lhs_batch) + [rows] * len(op.lhs_free) + [columns] * len(op.rhs_free)
         )
 
     def slab(self, target: Target) -> Size:
@@ -300,7 +298,9 @@ def lower_dot(frame: Frame, contraction: Contraction, scratch: Operand | None) -
             plan.spec, epilogue=epilogue.hook, inline_epilogue=epilogue.inline, extra=epilogue.extra
         )
         plan = replace(plan, spec=spec)
-    _launch_product(frame, plan, epilogue, operands, target, [*inputs, *(outputs if epilogue else [])])
+    _launch_product(
+        frame, plan, epilogue, operands, target, [*inputs, *(outputs if epilogue else [])]
+    )
     if separate:
         launch_rest(frame, contraction, target)
 

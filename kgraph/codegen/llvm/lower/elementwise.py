@@ -8,7 +8,8 @@ once per op.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from math import copysign
+from typing import Any, TypeVar
 
 from kgraph.codegen.llvm import math
 from kgraph.codegen.llvm.emit import (
@@ -31,10 +32,13 @@ _HALVES = ("float16", "bfloat16")
 _ON_BITS = frozenset(["abs", "bitcast_convert", "convert", "negate", "select", "stop_gradient"])
 
 
-def rule(*names: str) -> Callable[[Rule], Rule]:
+AnyRule = TypeVar("AnyRule", bound=Rule)
+
+
+def rule(*names: str) -> Callable[[AnyRule], AnyRule]:
     """Adds a function to the table under the names of ops."""
 
-    def add(function: Rule) -> Rule:
+    def add(function: AnyRule) -> AnyRule:
         for name in names:
             RULES[name] = function
         return function
@@ -68,10 +72,15 @@ def _widened(f: Function, x: Operand, dtype: str) -> Operand:
 
 def combine(f: Function, kind: str, dtype: str, x: Operand, y: Operand) -> Operand:
     """Two values by a kind of reduction; `dtype` is one that arithmetic is done in."""
-    name = {"sum": "add", "product": "multiply", "max": "maximum", "min": "minimum"}.get(kind, kind)
-    found = RULES[name](f, None, dtype, x, y)
-    assert isinstance(found, Operand)
-    return found
+    if kind == "sum":
+        return _add(f, None, dtype, x, y)
+    if kind == "product":
+        return _multiply(f, None, dtype, x, y)
+    if kind == "max":
+        return _greater(f, dtype, x, y)
+    if kind == "min":
+        return _smaller(f, dtype, x, y)
+    return f.and_(x, y) if kind == "and" else f.or_(x, y)
 
 
 # ---- arithmetic ----
@@ -129,8 +138,20 @@ def _safe_divisor(
     return f.select(bad, constant(1, y.type), y), zero, overflow
 
 
-@rule("maximum", "max")
+@rule("maximum")
 def _maximum(f: Function, op: Any, dtype: str, x: Operand, y: Operand) -> Operand:
+    """0.0 is greater than -0.0."""
+    if not is_floating(dtype):
+        return _greater(f, dtype, x, y)
+    x, y = (y, x) if x.constant is not None else (x, y)
+    best = f.fmax(x, y)
+    if y.constant == 0 and not _is_minus_zero(y):
+        return f.add(best, 0.0)  # of -0.0 it makes 0.0
+    return best if _orders_zeros(x, y) else _of_zeros(f, "and", x, y, best)
+
+
+def _greater(f: Function, dtype: str, x: Operand, y: Operand) -> Operand:
+    """The greater, of zeros either."""
     if is_floating(dtype):
         return f.fmax(x, y)
     if dtype == "bool":
@@ -138,8 +159,34 @@ def _maximum(f: Function, op: Any, dtype: str, x: Operand, y: Operand) -> Operan
     return f.smax(x, y) if is_signed(dtype) else f.umax(x, y)
 
 
-@rule("minimum", "min")
+@rule("minimum")
 def _minimum(f: Function, op: Any, dtype: str, x: Operand, y: Operand) -> Operand:
+    """-0.0 is smaller than 0.0."""
+    if not is_floating(dtype):
+        return _smaller(f, dtype, x, y)
+    best = f.fmin(x, y)
+    return best if _orders_zeros(x, y) else _of_zeros(f, "or", x, y, best)
+
+
+def _orders_zeros(x: Operand, y: Operand) -> bool:
+    """Is one a constant other than zero, so that two zeros never meet?"""
+    return any(v.constant is not None and v.constant != 0 for v in (x, y))
+
+
+def _is_minus_zero(x: Operand) -> bool:
+    return isinstance(x.constant, float) and copysign(1.0, x.constant) < 0
+
+
+def _of_zeros(f: Function, how: str, x: Operand, y: Operand, best: Operand) -> Operand:
+    """`best`, but of equal operands the one whose bits are their `and` or `or`."""
+    integer = f"i{x.type.bits}"
+    a, b = f.bits(x, integer), f.bits(y, integer)
+    both = f.bits(f.and_(a, b) if how == "and" else f.or_(a, b), x.type.element)
+    return f.select(f.compare("EQ", x, y), both, best)
+
+
+def _smaller(f: Function, dtype: str, x: Operand, y: Operand) -> Operand:
+    """The smaller, of zeros either."""
     if is_floating(dtype):
         return f.fmin(x, y)
     if dtype == "bool":
@@ -211,7 +258,7 @@ def _select(
 
 @rule("clamp")
 def _clamp(f: Function, op: Any, dtype: str, low: Operand, x: Operand, high: Operand) -> Operand:
-    return _minimum(f, op, dtype, _maximum(f, op, dtype, x, low), high)
+    return _smaller(f, dtype, _greater(f, dtype, x, low), high)
 
 
 @rule("is_finite")

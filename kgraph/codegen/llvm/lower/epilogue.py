@@ -53,7 +53,7 @@ class Contraction:
         assert isinstance(op, Fusion)
         outer = dict(zip(op.body.params, op.inputs, strict=True))
         inner: dict[Value, Value] = {}
-        inputs = []
+        inputs: list[Value] = []
         for p in op.body.params:
             if any(p in x.operands for x in op.body.ops if x is not hero) or p in op.body.results:
                 inner[p] = b.param(f"x{len(inputs)}", p.type)
@@ -75,7 +75,7 @@ class Contraction:
 
     @property
     def primary(self) -> int:
-        """The result that the generated function stores itself: one that can hold unfinished sums."""
+        """The result that the generated function stores: one that can hold unfinished sums."""
         dtype = self.hero.result.dtype
         same = [i for i, v in enumerate(self.outputs) if v.dtype == dtype]
         return same[0] if same else 0
@@ -178,9 +178,7 @@ class Epilogue:
         return axes
 
 
-def launch_rest(
-    frame: Frame, contraction: Contraction, sums: Operand
-) -> None:
+def launch_rest(frame: Frame, contraction: Contraction, sums: Operand) -> None:
     """The epilogue as a loop over sums in memory, where it cannot be a hook."""
     inputs = [*(frame.pointer(v) for v in contraction.inputs), sums]
     outputs = [frame.pointer(v) for v in contraction.outputs]

@@ -12,7 +12,7 @@ from kgraph.ir.ops.shape import BroadcastInDim
 
 
 class Hoisting:
-    """What is broadcast from a parameter along inner dims is loaded as soon as its index is known."""
+    """What is broadcast along inner dims is loaded as soon as its index is known."""
 
     def __init__(self, evaluator: Evaluator, body: Function, space: Space) -> None:
         self._evaluator = evaluator
@@ -30,9 +30,7 @@ class Hoisting:
             if level < len(space.runs):
                 self._levels.setdefault(level, []).append(op)
         self._scalars: list[Value] = [
-            p
-            for p in body.params
-            if p.type.rank == 0 and any(p in op.operands for op in body.ops)
+            p for p in body.params if p.type.rank == 0 and any(p in op.operands for op in body.ops)
         ]
 
     def at(self, axes: Sequence[Axis]) -> None:

@@ -72,5 +72,3 @@ def _symbols_in(attribute: object) -> set[str]:
     if isinstance(attribute, tuple):
         return {s for item in attribute for s in _symbols_in(item)}
     return set(symbols_of(attribute)) if isinstance(attribute, Dim) else set()
-
-

@@ -24,7 +24,8 @@ def scalar_literal(literal: Literal) -> float | int | None:
     first = array.ravel()[:1]
     if literal.dtype in ("float16", "bfloat16"):
         return int(first.view(np.uint16)[0])
-    return first[0].item()
+    number: float | int = first[0].item()
+    return number
 
 
 def literal_pointer(module: Module, literal: Literal) -> Operand:

@@ -31,9 +31,7 @@ class Loop:
     def of(body: Function, target: Target) -> Loop:
         """How the body is computed on a target."""
         space = space_of(body, body.results, body.results[0].shape)
-        return Loop(
-            body, space, vector_lanes(body, space, target), tile_elements(body_cost(body))
-        )
+        return Loop(body, space, vector_lanes(body, space, target), tile_elements(body_cost(body)))
 
     @property
     def flat(self) -> bool:
@@ -55,9 +53,7 @@ class Loop:
         count = Tiling.of(frame, sizes, self.elements).count()
         unknown = sizes if self.flat else []
         label = "loop" if len(self.body.ops) > 1 else self.body.results[0].op.name
-        frame.launch(
-            self.key(), label, [*inputs, *outputs, *unknown], count, self.write, symbols
-        )
+        frame.launch(self.key(), label, [*inputs, *outputs, *unknown], count, self.write, symbols)
 
     def write(self, k: Kernel) -> None:
         """Writes the kernel: its arguments are inputs, outputs, and the size of a flat one."""
@@ -136,5 +132,3 @@ def body_cost(body: Function) -> int:
     slow = sum(10 for op in body.ops if Fact.TRANSCENDENTAL in op.facts)
     slow += sum(20 for op in body.ops if op.name in ("threefry", "power", "erf_inv"))
     return len(body.ops) + len(body.params) + slow
-
-

@@ -85,9 +85,7 @@ def axis_numbers(e: Evaluator, axis: Axis, dtype: str) -> Operand:
 
 @moves(BroadcastInDim)
 def _broadcast(e: Evaluator, op: BroadcastInDim, index: Index, guard: Guard) -> Step:
-    axes = [
-        ZERO if size == 1 else index[d] for size, d in zip(op.x.shape, op.dims, strict=True)
-    ]
+    axes = [ZERO if size == 1 else index[d] for size, d in zip(op.x.shape, op.dims, strict=True)]
     return Step([(op.x, tuple(axes), guard)], _only)
 
 
@@ -193,5 +191,3 @@ def _concatenate(e: Evaluator, op: Concatenate, index: Index, guard: Guard) -> S
         return (result,)
 
     return Step(reads, finish)
-
-

@@ -81,7 +81,11 @@ class Reduction:
         lanes = vector_lanes(body, space, target)
         cost = body_cost(body)
         wanted = tile_elements(cost)
-        kept = likely(product(s for r, s in zip(space.runs, space.sizes, strict=True) if r[0] not in first.dims))
+        kept = likely(
+            product(
+                s for r, s in zip(space.runs, space.sizes, strict=True) if r[0] not in first.dims
+            )
+        )
         total = likely(first.x.type.size)
         depth = max(total // max(kept, 1), 1)
         elements = max(wanted // depth, max(lanes, 1) * _VECTORS)
@@ -220,7 +224,9 @@ class _Writer:
             width = plan.lanes * plan.vectors
             whole = f.sub(stop, f.srem(f.sub(stop, start), width))
             with f.loop(start, whole, width, name="c") as c:
-                self._column(axes, [Axis(f.add(c, v * plan.lanes), 1) for v in range(plan.vectors)], ALWAYS)
+                self._column(
+                    axes, [Axis(f.add(c, v * plan.lanes), 1) for v in range(plan.vectors)], ALWAYS
+                )
             start = whole
         strips(self.k, (start, stop), plan.lanes, lambda c, guard: self._column(axes, [c], guard))
 
@@ -264,10 +270,15 @@ class _Writer:
                 half = len(mine) // 2
                 pairs = zip(mine[:half], mine[half : 2 * half], strict=True)
                 mine = [combine(f, op.kind, dtype, x, y) for x, y in pairs] + mine[2 * half :]
-            results.append(f.reduce_lanes(mine[0], lambda x, y, op=op, dtype=dtype: combine(f, op.kind, dtype, x, y)))  # type: ignore[misc]  # defaults bind the loop's variables
+            results.append(self._lanes(op.kind, dtype, mine[0]))
         self._store(known, results, ALWAYS)
 
-    def _along(self, bounds: tuple[Operand, Operand], element: Callable[[Axis, Guard], list[Operand]]) -> Sums:
+    def _lanes(self, kind: str, dtype: str, vector: Operand) -> Operand:
+        return self.f.reduce_lanes(vector, lambda x, y: combine(self.f, kind, dtype, x, y))
+
+    def _along(
+        self, bounds: tuple[Operand, Operand], element: Callable[[Axis, Guard], list[Operand]]
+    ) -> Sums:
         """Partial results over columns: blocks of vectors, then the rest into the first of them."""
         plan, f = self.plan, self.f
         start, stop = bounds
@@ -290,7 +301,9 @@ class _Writer:
             with self.evaluator.scope():
                 values = tuple(element(c, guard))
             if guard.lanes is not None:
-                values = tuple(f.select(guard.lanes, x, y) for x, y in zip(values, self._fresh(1), strict=True))
+                values = tuple(
+                    f.select(guard.lanes, x, y) for x, y in zip(values, self._fresh(1), strict=True)
+                )
             return values
 
         first = sums[:count]
@@ -312,7 +325,13 @@ class _Writer:
 
     # Both -------------------------------------------------------------------------------------
 
-    def _nest(self, runs: Sequence[int], known: dict[int, Axis], vectors: int, element: Callable[[dict[int, Axis]], Sums]) -> Sums:
+    def _nest(
+        self,
+        runs: Sequence[int],
+        known: dict[int, Axis],
+        vectors: int,
+        element: Callable[[dict[int, Axis]], Sums],
+    ) -> Sums:
         """Combines `element` over all indices of the runs."""
         if not runs:
             return element(known)
@@ -329,7 +348,14 @@ class _Writer:
             return self.range
         return self.f.index(0), self.sizes[run]
 
-    def _loop(self, start: Operand, stop: Operand, step: int, vectors: int, element: Callable[[Operand], Sums]) -> Sums:
+    def _loop(
+        self,
+        start: Operand,
+        stop: Operand,
+        step: int,
+        vectors: int,
+        element: Callable[[Operand], Sums],
+    ) -> Sums:
         """Combines `element(i)`; long loops of sums in blocks, each with sums of its own."""
         f = self.f
 
@@ -338,7 +364,10 @@ class _Writer:
                 loop.next(*self._combined(loop.values, element(loop.index)))
             return loop.results
 
-        exact = all(op.kind not in ("sum", "product") or not is_floating(op.x.dtype) for op in self.plan.reduces)
+        exact = all(
+            op.kind not in ("sum", "product") or not is_floating(op.x.dtype)
+            for op in self.plan.reduces
+        )
         length = f.sub(stop, start).constant
         if exact or (isinstance(length, int) and length <= 2 * _BLOCK * step):
             return plain(start, stop)
@@ -374,7 +403,9 @@ class _Writer:
             self.evaluator.store(self.outputs[v], v.type, index, guard, value)
         lanes = plan.lanes
         return [
-            f.convert(f.splat(x, lanes) if x.lanes != lanes else x, op.x.dtype, accumulator(op.x.dtype))
+            f.convert(
+                f.splat(x, lanes) if x.lanes != lanes else x, op.x.dtype, accumulator(op.x.dtype)
+            )
             for op, x in zip(plan.reduces, values, strict=False)
         ]
 
@@ -437,7 +468,11 @@ def launch_combine(
 
 
 def launch_reduce(
-    frame: Frame, scratch: Operand | None, body: Function, inputs: Sequence[Value], outputs: Sequence[Value]
+    frame: Frame,
+    scratch: Operand | None,
+    body: Function,
+    inputs: Sequence[Value],
+    outputs: Sequence[Value],
 ) -> None:
     """Lowers a body with reductions over values."""
     places = [frame.pointer(v) for v in (*inputs, *outputs)]
@@ -447,5 +482,3 @@ def launch_reduce(
 def reduce_scratch(body: Function, target: Target) -> Size:
     """The bytes that `launch_reduce` wants."""
     return Reduction.of(body, target).scratch()
-
-

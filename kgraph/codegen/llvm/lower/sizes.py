@@ -1,4 +1,4 @@
-"""Sizes as i64 values: numbers are constants, what names a symbol is computed when the program runs."""
+"""Sizes as i64 values: numbers are constants, others are computed when the program runs."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 from kgraph.codegen.llvm.lower.index import ZERO, Axis, Index
@@ -49,10 +50,7 @@ def space_of(
 ) -> Space:
     """The space of all `roots`, which have that shape. Dims of different labels are not merged."""
     live = [d for d in range(len(shape)) if shape[d] != 1]
-    joined = {
-        (d, e): not labels or labels[d] == labels[e]
-        for d, e in zip(live, live[1:], strict=False)
-    }
+    joined = {(d, e): not labels or labels[d] == labels[e] for d, e in pairwise(live)}
     identity = tuple((d, True) for d in range(len(shape)))
     for v, follows in accesses(body, roots, identity):
         kept = [f for f, size in zip(follows, v.shape, strict=True) if size != 1]
@@ -79,7 +77,7 @@ def _side_by_side(follows: Sequence[tuple[int, bool]], d: int, e: int) -> bool:
 def accesses(
     body: Function, roots: Iterable[Value], identity: Follows
 ) -> list[tuple[Value, Follows]]:
-    """All values of the body that have dims, each with the ways in which its dims follow the space."""
+    """All values of the body that have dims, each with the ways its dims follow the space."""
     found: dict[Value, set[Follows]] = {}
     for v in roots:
         found.setdefault(v, set()).add(identity)
