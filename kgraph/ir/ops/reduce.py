@@ -20,8 +20,8 @@ class Reduce(Op):
     """Combines the elements along `dims`, which vanish; no elements give the identity of `kind`.
 
     The identity of max is -inf or the smallest integer, that of min the opposite. Integers wrap
-    around. The order of a sum is not defined; 16-bit floats accumulate in float32 and are rounded
-    once. A NaN makes a maximum or minimum NaN.
+    around. The order of a sum is not defined, nor is the sign of one that is zero; 16-bit floats
+    accumulate in float32 and are rounded once. A NaN makes a maximum or minimum NaN.
 
     C1  `kind` is sum, product, max, min, and, or.
     C2  `dims` ascends and names dims of x.
