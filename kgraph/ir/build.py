@@ -29,6 +29,7 @@ class Builder:
         self.ops: list[Op] = []
         self.location: Location = NOWHERE
         self._made: dict[tuple[object, ...], Op] = {}
+        self._labels: dict[str, int] = {}  # of parameters, with the last number behind each
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         cls = OPS.get(name.rstrip("_") if keyword.iskeyword(name.rstrip("_")) else name)
@@ -56,11 +57,14 @@ class Builder:
 
     def param(self, label: str, type_: TensorType) -> Value:
         """A new parameter; labels are made unique by a number behind them."""
-        taken = {p.op.label for p in self.params if isinstance(p.op, Param)}
-        unique, n = label, 0
-        while unique in taken:
+        if len(self._labels) < len(self.params):  # some were put there by hand
+            self._labels.update(dict.fromkeys([p.op.__dict__["label"] for p in self.params], 0))
+        unique, n = label, self._labels.get(label, 0)
+        while unique in self._labels:
             n += 1
             unique = f"{label}_{n}"
+        self._labels[label] = n
+        self._labels.setdefault(unique, 0)
         self.params.append(Param(unique, type_).located(self.location).result)
         return self.params[-1]
 

@@ -195,5 +195,5 @@ def test_a_wide_function_is_built_in_linear_time() -> None:
     b = Builder()
     start = time.process_time()
     for i in range(4000):
-        b.param(f"w{i}", VECTOR)
-    assert time.process_time() - start < 10
+        b.param(f"w{i}" if i % 2 else "w", VECTOR)
+    assert time.process_time() - start < 2

@@ -169,7 +169,7 @@ class Case:
             error = np.abs(other[finite] - wide[finite])
             smallest = float(np.finfo(np.float32).tiny if str(w.dtype) != "float64" else 0)
             assert (error <= tolerance * scale + smallest).all(), (
-                f"{self}: off by {np.max(error):.3g}, of {tolerance:.3g} of {np.max(scale):.3g}"
+                f"{self}: {np.max(error):.3g} off, allowed {tolerance:.3g} of {np.max(scale):.3g}"
             )
 
 

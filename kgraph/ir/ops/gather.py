@@ -72,10 +72,8 @@ class Gather(Indexed):
     def reference(self, x: Array, indices: Array) -> Array:
         dims, sizes = self.start_index_map, ints(self.slice_sizes)
         starts = starts_of(indices, self.index_vector_dim, len(dims))
-        largest = np.array([x.shape[d] - sizes[d] for d in dims], np.int64).reshape(
-            -1, *[1] * (starts.ndim - 1)
-        )
-        starts = np.clip(starts, 0, largest)
+        largest = np.array([x.shape[d] - sizes[d] for d in dims], np.int64)
+        starts = np.clip(starts, 0, largest.reshape(-1, *[1] * (starts.ndim - 1)))
         places = starts.shape[1:]
         # dims of which each window has everything come last, and need no indices
         part = tuple(d for d in range(x.ndim) if d in dims or sizes[d] != x.shape[d])
@@ -83,28 +81,14 @@ class Gather(Indexed):
         elements = elements_of(
             starts, tuple(part.index(d) for d in dims), tuple(sizes[d] for d in part)
         )
-        found = (
-            np.transpose(x, part + whole)[elements]
-            if part
-            else np.broadcast_to(x, places + x.shape)
-        )
-        back = [
-            len(places) + (part + whole).index(d)
-            for d in range(x.ndim)
-            if d not in self.collapsed_slice_dims
-        ]
-        found = found.reshape(*places, *[sizes[d] for d in part + whole])
-        found = np.transpose(
-            found,
-            [
-                *range(len(places)),
-                *back,
-                *[len(places) + (part + whole).index(d) for d in self.collapsed_slice_dims],
-            ],
-        )
-        found = found.reshape(found.shape[: len(places) + len(back)])
+        order, n = part + whole, len(places)
+        found = np.transpose(x, order)
+        found = found[elements] if part else np.broadcast_to(found, places + found.shape)
+        kept = [d for d in range(x.ndim) if d not in self.collapsed_slice_dims]
+        back = [n + order.index(d) for d in (*kept, *self.collapsed_slice_dims)]
+        found = np.transpose(found, [*range(n), *back]).reshape(*places, *[sizes[d] for d in kept])
         rank = self.result.type.rank
-        return np.moveaxis(found, range(len(places), rank), self.offset_dims) if rank else found
+        return np.moveaxis(found, range(n, rank), self.offset_dims) if rank else found
 
     def vjp(self, b: Builder, *grads: Value | None) -> tuple[Value | None, ...]:
         """Adds each window to where it came from, which is where its clamped start is."""
