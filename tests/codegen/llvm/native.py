@@ -1,6 +1,7 @@
 """Runs modules in this process, and lists the targets that this machine can run."""
 
 import ctypes
+import functools
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -29,11 +30,7 @@ class Loaded:
     """The functions of a compiled module, callable with numpy arrays, ints and floats."""
 
     def __init__(self, module: Module) -> None:
-        self.data = compile_object(module.text(), module.target)
-        machine = _machine()
-        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-        self._engine.add_object_file(llvm.ObjectFileRef.from_data(self.data))
-        self._engine.finalize_object()
+        self.data, self._engine = _compile(module.text(), module.target)
 
     def pointer(self, name: str, *kinds: type, returns: type | None = None):
         return ctypes.CFUNCTYPE(returns, *kinds)(self._engine.get_function_address(name))
@@ -50,11 +47,17 @@ class Loaded:
         self.pointer(name, *kinds)(*values)
 
 
-def _machine():
-    # An engine owns its machine, so each needs a new one.
+@functools.lru_cache(maxsize=64)
+def _compile(text: str, target: Target):
+    data = compile_object(text, target)
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    return llvm.Target.from_default_triple().create_target_machine(jit=True)
+    # An engine owns its machine, so each needs a new one.
+    machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(data))
+    engine.finalize_object()
+    return data, engine
 
 
 def aligned(shape, dtype="float32", align: int = 64, offset: int = 0) -> np.ndarray:
