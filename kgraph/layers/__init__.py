@@ -18,7 +18,9 @@ from kgraph.layers.global_pooling import (
 )
 from kgraph.layers.input_layer import Input, InputLayer
 from kgraph.layers.input_spec import InputSpec
+from kgraph.layers.lambda_layer import Lambda
 from kgraph.layers.layer import Layer
+from kgraph.layers.masking import Masking
 from kgraph.layers.lstm import LSTM, LSTMCell
 from kgraph.layers.merging import (
     Add,
@@ -39,7 +41,16 @@ from kgraph.layers.merging import (
     subtract,
 )
 from kgraph.layers.multi_head_attention import MultiHeadAttention
+from kgraph.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise
 from kgraph.layers.normalization import BatchNormalization, LayerNormalization
+from kgraph.layers.padding import (
+    Cropping1D,
+    Cropping2D,
+    Cropping3D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+    ZeroPadding3D,
+)
 from kgraph.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -49,7 +60,8 @@ from kgraph.layers.pooling import (
     MaxPooling3D,
 )
 from kgraph.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
-from kgraph.layers.resizing import UpSampling2D, ZeroPadding2D
+from kgraph.layers.spatial_dropout import SpatialDropout1D, SpatialDropout2D, SpatialDropout3D
+from kgraph.layers.up_sampling import UpSampling1D, UpSampling2D, UpSampling3D
 from kgraph.layers.rnn import RNN
 
 Convolution1D, Convolution2D, Convolution3D = Conv1D, Conv2D, Conv3D

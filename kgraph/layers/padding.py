@@ -93,7 +93,9 @@ class ZeroPadding2D(_ZeroPadding):
         data_format: "channels_last" or "channels_first"; None: `config.image_data_format()`.
     """
 
-    def __init__(self, padding: Any = (1, 1), data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, padding: Any = (1, 1), data_format: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(_margins(padding, 2, "padding"), data_format, **kwargs)
 
 

@@ -60,9 +60,7 @@ class UpSampling1D(_UpSampling):
         if not isinstance(size, int) or isinstance(size, bool):
             raise TypeError(f"Expected an integer value for `size`, got {type(size)}.")
         if size <= 0:
-            raise ValueError(
-                f"Argument `size` should be a positive integer. Received: size={size}"
-            )
+            raise ValueError(f"Argument `size` should be a positive integer. Received: size={size}")
         super().__init__((size,), "channels_last", **kwargs)
 
 
@@ -135,5 +133,7 @@ class UpSampling3D(_UpSampling):
         data_format: "channels_last" or "channels_first"; None: `config.image_data_format()`.
     """
 
-    def __init__(self, size: Any = (2, 2, 2), data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, size: Any = (2, 2, 2), data_format: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(standardize_tuple(size, 3, "size"), data_format, **kwargs)
