@@ -5,7 +5,12 @@ tables), `space.py` and `tiling.py` (loops), `loops.py`, `reduce.py`; then `fram
 launches), `table.py`, `body.py`.
 """
 
-from kgraph.codegen.llvm.lower import fusion, loop_ops, moves, reduce  # noqa: F401  # fill the table
+from kgraph.codegen.llvm.lower import (  # noqa: F401  # they fill the table
+    arg_reduce,
+    fusion,
+    loop_ops,
+    moves,
+)
 from kgraph.codegen.llvm.lower.body import LoweringError, lower_body, lower_op, plan_body, slab_of
 from kgraph.codegen.llvm.lower.frame import Code, Frame, Kernel, Kernels
 from kgraph.codegen.llvm.lower.table import LOWERINGS, lowers, missing, wants_scratch

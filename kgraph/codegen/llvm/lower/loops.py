@@ -123,8 +123,11 @@ def compute_bytes(dtype: str) -> int:
 
 
 def _has_holes(body: Function, run: Sequence[int]) -> bool:
-    """Does an op pad between elements? Vectors cannot run along such a dim."""
-    return any(isinstance(op, Pad) and any(op.interior) for op in body.ops)
+    """Does an op pad between elements of the run? Vectors cannot run along such a dim."""
+    return any(
+        isinstance(op, Pad) and any(op.interior[d] for d in run if d < len(op.interior))
+        for op in body.ops
+    )
 
 
 def body_cost(body: Function) -> int:
