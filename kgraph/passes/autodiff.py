@@ -149,7 +149,7 @@ def _scan_vjp(op: Op, b: Builder, grads: Sequence[Value | None], active: set[Val
     assert isinstance(op, Scan)
     n, m, body = len(op.init), len(op.xs), op.body
     saved = _saved_carries(op, b)
-    carries = [i for i in range(n) if is_float(op.init[i].dtype)]
+    carries = _active_carries(op, active)
     wanted_xs = [i for i, v in enumerate(op.xs) if v in active]
     wanted_captures = [i for i, v in enumerate(op.captures) if v in active]
     given = [i for i in range(n, len(op.results)) if grads[i] is not None]
@@ -157,14 +157,10 @@ def _scan_vjp(op: Op, b: Builder, grads: Sequence[Value | None], active: set[Val
     inner = Builder()
     dc = [inner.param(f"d_carry{i}", op.init[i].type) for i in carries]
     dw = [inner.param(f"d_capture{i}", op.captures[i].type) for i in wanted_captures]
-    held = [
-        inner.param(label, p.type) for label, p in zip(body.param_names, body.params, strict=True)
-    ][: n + m]
+    labelled = list(zip(body.param_names, body.params, strict=True))
+    held = [inner.param(label, p.type) for label, p in labelled[: n + m]]
     dys = [inner.param(f"d_y{i}", body.results[i].type) for i in given]
-    captures = [
-        inner.param(label, p.type)
-        for label, p in list(zip(body.param_names, body.params, strict=True))[n + m :]
-    ]
+    captures = [inner.param(label, p.type) for label, p in labelled[n + m :]]
     args = [*held, *captures]
     results = inner.inline(body, args)
     seeds = _summed(inner, zip([results[i] for i in [*carries, *given]], [*dc, *dys], strict=True))
@@ -187,6 +183,20 @@ def _scan_vjp(op: Op, b: Builder, grads: Sequence[Value | None], active: set[Val
         *_spread(m, wanted_xs, back[k + len(dw) :]),
         *_spread(len(op.captures), wanted_captures, back[k : k + len(dw)]),
     )
+
+
+def _active_carries(op: Scan, active: set[Value]) -> list[int]:
+    """The carries that depend on active operands, at the start or after some steps."""
+    n = len(op.init)
+    found = {p for p, v in zip(op.body.params, op.operands, strict=True) if v in active}
+    while True:
+        reached = _dependent(op.body.ops, found)
+        more = {
+            p for p, v in zip(op.body.params, op.body.results[:n], strict=False) if v in reached
+        }
+        if more <= found:
+            return [i for i in range(n) if op.body.params[i] in found]
+        found |= more
 
 
 def _or_zero(b: Builder, g: Value | None, like: Value) -> Value:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from kgraph.ir import All, Combine, Dim, Locality, Op, Rows, TensorType, Value, numpy_dtype
+from kgraph.ir import (All, Combine, Dim, Locality, Op, Rows, Size, TensorType, Value, bind_size, symbols_of)
 from kgraph.ir.ops.control import Scan
 from kgraph.ir.ops.shape import BroadcastInDim, Constant, DimSize, Iota, Reshape
 
 AMBIGUOUS = -1
+_LENGTH = 64  # the value of a symbol other than the batch that is assumed where bytes are weighed
 CHUNKS = 8  # a sum over the batch is that of at most so many chunks of blocks
 
 
 def carrier(type_: TensorType, batch: str) -> int | None:
-    """The one dim that is a multiple of the batch; None without one, AMBIGUOUS where samples cannot be told apart."""
-    found = [i for i, d in enumerate(type_.shape) if isinstance(d, Dim)]
+    """The one dim that is a multiple of the batch; None without one.
+
+    AMBIGUOUS where samples cannot be told apart: two such dims, or a size that mixes the batch with
+    another symbol.
+    """
+    found = [i for i, d in enumerate(type_.shape) if batch in symbols_of(d)]
     if not found:
         return None
     size = type_.shape[found[0]]
@@ -40,16 +45,7 @@ def locality(op: Op, batch: str) -> tuple[Locality, ...] | None:
     made = tuple(carrier(v.type, batch) for v in op.results)
     if AMBIGUOUS in carried or AMBIGUOUS in made or all(d is None for d in carried + made):
         return None
-    found = _scan_locality(op, carried, batch) if isinstance(op, Scan) else op.locality(carried)
-    if found is None and not op.operands and isinstance(op, Iota):
-        found = (Rows(made[0]),) if made[0] is not None else None
-    if (
-        found is None
-        and isinstance(op, BroadcastInDim)
-        and carried == (None,)
-        and made[0] is not None
-    ):
-        found = (Rows(made[0]),)
+    found = _rule(op, carried, made, batch)
     if found is None:
         return None
     for how, d in zip(found, made, strict=True):
@@ -58,12 +54,23 @@ def locality(op: Op, batch: str) -> tuple[Locality, ...] | None:
     return found
 
 
+def _rule(
+    op: Op, carried: tuple[int | None, ...], made: tuple[int | None, ...], batch: str
+) -> tuple[Locality, ...] | None:
+    """The op's own rule; where only the result has samples, they are where its type says."""
+    if isinstance(op, Scan):
+        return _scan_locality(op, carried, batch)
+    if isinstance(op, Iota | BroadcastInDim) and all(d is None for d in carried):
+        return None if made[0] is None else (Rows(made[0]),)
+    return op.locality(carried)
+
+
 def _scan_locality(
     op: Scan, carried: tuple[int | None, ...], batch: str
 ) -> tuple[Locality, ...] | None:
     """Local if each op of the body is. A carry that starts at zero and only collects sums over the batch is a sum."""
     n = len(op.init)
-    if isinstance(op.length, Dim) or any(d == 0 for d in carried[n : n + len(op.xs)]):
+    if batch in symbols_of(op.length) or 0 in carried[n : n + len(op.xs)]:
         return None
     body = op.body
     sums = {
@@ -71,25 +78,8 @@ def _scan_locality(
         for p, v in zip(body.params, op.init, strict=False)
         if is_zero(v) and carrier(p.type, batch) is None
     }
-    for inner in body.ops:
-        if isinstance(inner, DimSize | Iota):
-            return None  # a size or an index of the whole batch
-        summed = [v in sums for v in inner.operands]
-        if any(summed):
-            if inner.name not in ("add", "negate", "transpose", "reshape") or not all(summed):
-                return None
-            sums.add(inner.results[0])
-            continue
-        how = locality(inner, batch)
-        if how is None and any(
-            carrier(v.type, batch) is not None for v in inner.operands + inner.results
-        ):
-            return None
-        if any(isinstance(h, Combine) and h.kind != "sum" for h in how or ()):
-            return None
-        sums.update(
-            r for r, h in zip(inner.results, how or (), strict=False) if isinstance(h, Combine)
-        )
+    if not all(_stays_local(inner, sums, batch) for inner in body.ops):
+        return None
     if any((r in sums) != (p in sums) for p, r in zip(body.params[:n], body.results, strict=False)):
         return None
     if sums & set(body.results[n:]):
@@ -101,6 +91,25 @@ def _scan_locality(
     return tuple(found)
 
 
+def _stays_local(op: Op, sums: set[Value], batch: str) -> bool:
+    """May an op of a scan's body run in a region? Adds to `sums` what are sums over the samples."""
+    if isinstance(op, DimSize | Iota):
+        return not any(batch in symbols_of(size) for size in _sizes_of(op))
+    summed = [v in sums for v in op.operands]
+    if any(summed):
+        sums.add(op.results[0])
+        return op.name in ("add", "negate", "transpose", "reshape") and all(summed)
+    how = locality(op, batch)
+    if how is None:
+        return all(carrier(v.type, batch) is None for v in op.operands + op.results)
+    sums.update(r for r, h in zip(op.results, how, strict=True) if isinstance(h, Combine))
+    return all(h.kind == "sum" for h in how if isinstance(h, Combine))
+
+
+def _sizes_of(op: DimSize | Iota) -> tuple[Size, ...]:
+    return (op.size,) if isinstance(op, DimSize) else op.shape
+
+
 def is_zero(v: Value) -> bool:
     """Is the value a constant 0, broadcast or not?"""
     while isinstance(v.op, BroadcastInDim | Reshape):
@@ -108,20 +117,19 @@ def is_zero(v: Value) -> bool:
     return isinstance(v.op, Constant) and not v.op.value.array.any()
 
 
-def bytes_per_sample(v: Value) -> int:
-    """For comparisons: the bytes that a sample adds to a value, or a static value's bytes."""
-    total = numpy_dtype(v.dtype).itemsize
-    for d in v.shape:
-        total *= d if isinstance(d, int) else d.terms[0][1]
-    return total
+def bytes_per_sample(v: Value, batch: str) -> int:
+    """For comparisons: the bytes that a sample adds to a value, or those of one without samples."""
+    sizes = {s: 1 if s == batch else _LENGTH for s in v.type.symbols}
+    found = bind_size(v.type.nbytes, sizes)
+    assert isinstance(found, int)
+    return found
 
 
 def is_heavy(op: Op, how: tuple[Locality, ...], batch: str, expected: int) -> bool:
     """Would the partial sums be more bytes than the rows that they sum? Then the rows are stored and contracted once."""
     if isinstance(op, Scan):
         return False
-    sums = sum(
-        bytes_per_sample(v) for v, h in zip(op.results, how, strict=True) if isinstance(h, Combine)
-    )
-    rows = sum(bytes_per_sample(v) for v in set(op.operands) if carrier(v.type, batch) is not None)
+    combined = [v for v, h in zip(op.results, how, strict=True) if isinstance(h, Combine)]
+    read = [v for v in set(op.operands) if carrier(v.type, batch) is not None]
+    sums, rows = (sum(bytes_per_sample(v, batch) for v in vs) for vs in (combined, read))
     return sums * CHUNKS > expected * rows

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from kgraph.ir import Builder, Function, Value
+from kgraph.ir import Builder, Fact, Function, Op, Value, to_text
 from kgraph.passes.base import Pass, in_regions
 
 
 class CommonSubexpressions(Pass):
     """Computes once what is computed twice. After it, no two ops have equal keys.
 
-    Ops with regions are equal when their regions are one object; `merge_scans` compares what regions do.
+    The operands of a commutative op may stand in either order, and regions are equal when they do
+    the same, op by op.
     """
 
     name: ClassVar[str] = "cse"
@@ -19,7 +20,7 @@ class CommonSubexpressions(Pass):
     def run(self, fn: Function) -> Function:
         """The same results; of equal ops the first remains."""
         fn = in_regions(fn, self.run)
-        b = Builder()
+        b = _SharingBuilder()
         env: dict[Value, Value] = {p: p for p in fn.params}
         for op in fn.ops:
             operands = tuple([env[v] for v in op.operands])
@@ -28,3 +29,24 @@ class CommonSubexpressions(Pass):
         if len(b.ops) == len(fn.ops):
             return fn
         return Function(fn.params, tuple(b.ops), tuple(env[v] for v in fn.results), fn.name)
+
+
+class _SharingBuilder(Builder):
+    """A builder that also finds equals whose regions are other objects, or whose operands are swapped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._first: dict[tuple[object, ...], Op] = {}
+
+    def append(self, op: Op) -> tuple[Value, ...]:
+        key: tuple[object, ...] | None = None
+        if op.region_fields:
+            texts = tuple([to_text(region, labels=False) for region in op.regions])
+            key = (*op.key()[: -len(op.regions)], texts)
+        elif Fact.COMMUTATIVE in op.facts and op.operands[0] is not op.operands[1]:
+            x, y = op.operands
+            key = (type(op), frozenset((x, y)))
+        if key is None:
+            return super().append(op)
+        same = self._first.setdefault(key, op)
+        return super().append(op) if same is op else same.results

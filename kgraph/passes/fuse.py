@@ -1,13 +1,15 @@
 """Fusion: runs of ops that one kernel computes without storing what lies between.
 
-A group has one iteration space. Around its hero, a contraction, stand the elementwise ops that read the contraction's
-result (the epilogue); a reduction has elementwise ops before it (the prologue) and iterates over its operand; a loop
-has only elementwise ops and, at its edge, ops that move elements. A value of a group that is used elsewhere is a
-further result.
+A group has one iteration space. Around its hero, a contraction, stand the elementwise ops that read
+the contraction's result (the epilogue); a reduction has elementwise ops before it (the prologue) and
+iterates over its operand, and reductions over the same dims that read the same values are made
+together; a loop has only elementwise ops and, at its edge, ops that move elements. A value of a
+group that is used elsewhere is a further result.
 
-The walk goes backwards. An op joins the group of its earliest reader, and a group runs at the place of its last op,
-so nothing that reads a group's results runs before it and no cycle can arise. Ops that cost nothing but a register
-(constants, iota, broadcasts) are copied into every group that reads them.
+The walk goes backwards. An op joins the group of its earliest reader, and a group runs at the place
+of its last op, so nothing that reads a group's results runs before it and no cycle can arise. Ops
+that cost nothing but a register (constants, iota, broadcasts) are copied into every group that
+reads them.
 """
 
 from __future__ import annotations
@@ -15,17 +17,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from kgraph.ir import Builder, Fact, Function, Op, Shape, Value
+from kgraph.ir import Builder, Fact, Function, Op, Shape, Value, users
 from kgraph.ir.ops.contract import DotGeneral
 from kgraph.ir.ops.control import Fusion
 from kgraph.ir.ops.convolution import Convolution
-from kgraph.ir.ops.index import Pad, Reverse, Slice
+from kgraph.ir.ops.index import Concatenate, Pad, Reverse, Slice
 from kgraph.ir.ops.reduce import Reduce
 from kgraph.ir.ops.shape import BroadcastInDim, Constant, DimSize, Iota, Transpose
 from kgraph.passes.base import Pass, in_regions
 
 _COPIED = (Constant, DimSize, Iota, BroadcastInDim)
-_EDGE = (Transpose, Slice, Reverse, Pad)  # they read at another index than they write
+_EDGE = (Transpose, Slice, Reverse, Pad, Concatenate)  # they read at another index than they write
 _HEROES = (DotGeneral, Convolution)
 
 
@@ -63,62 +65,83 @@ class _Groups:
     def __init__(self, fn: Function, largest: int) -> None:
         self.all: list[_Group] = []
         self._largest = largest
-        self._readers: dict[
-            Value, list[tuple[_Group, bool]]
-        ] = {}  # who reads, and at the index that it writes?
+        # who reads, and at the index that it writes?
+        self._readers: dict[Value, list[tuple[_Group, bool]]] = {}
+        self._reductions: dict[tuple[Shape, tuple[int, ...]], _Group] = {}  # the last one seen
         self._returned = set(fn.results)
+        self._users = users(fn)
         for place in range(len(fn.ops) - 1, -1, -1):
-            self._place(fn.ops[place], place)
+            op = fn.ops[place]
+            readers = [r for v in op.results for r in self._readers.get(v, ())]
+            if isinstance(op, _COPIED):
+                self._copy(op, place, readers)
+            else:
+                self._place(op, place, readers)
 
-    def _place(self, op: Op, place: int) -> None:
-        readers = [r for v in op.results for r in self._readers.get(v, ())]
-        if isinstance(op, _COPIED):
-            takers = {
-                g: None
-                for g, same_index in readers
-                if same_index
-                and g.kind != "alone"
-                and not (g.kind == "contract" and isinstance(op, Iota))
-            }
-            for g in takers:
-                self._add(g, op)
-            if any(
-                g not in takers or not same_index for g, same_index in readers
-            ) or not self._returned.isdisjoint(op.results):
-                self._alone(op, place)
-            return
-        group = min((g for g, _ in readers), key=lambda g: g.root, default=None)
-        if (
-            group is not None
-            and all(same for g, same in readers if g is group)
-            and self._accepts(group, op)
-        ):
-            if isinstance(op, _HEROES):
-                group.kind = "contract"
-            self._add(group, op)
-        else:
+    def _copy(self, op: Op, place: int, readers: list[tuple[_Group, bool]]) -> None:
+        """Into every group that may have it; besides, it stays where others read it."""
+        takers = {g: None for g, same_index in readers if _takes_copy(g, op, same_index)}
+        for g in takers:
+            self._add(g, op)
+        left = any(g not in takers for g, _ in readers)
+        if left or not self._returned.isdisjoint(op.results):
             self._alone(op, place)
 
-    def _accepts(self, group: _Group, op: Op) -> bool:
-        if (
-            group.kind == "alone"
-            or len(group.ops) >= self._largest
-            or any(v.shape != group.space for v in op.results)
+    def _place(self, op: Op, place: int, readers: list[tuple[_Group, bool]]) -> None:
+        group = min((g for g, _ in readers), key=lambda g: g.root, default=None)
+        if isinstance(op, Reduce):
+            group = self._sibling(op, group)
+        elif group is not None and not (
+            all(same for g, same in readers if g is group) and self._accepts(group, op)
         ):
+            group = None
+        if group is None:
+            self._alone(op, place)
+            return
+        if isinstance(op, _HEROES):
+            group.kind = "contract"
+        self._add(group, op)
+
+    def _sibling(self, op: Reduce, reader: _Group | None) -> _Group | None:
+        """A group of reductions that this one can join: nobody waits for it, and they share what they read."""
+        found = self._reductions.get((op.x.shape, op.dims))
+        if found is None or (reader is not None and reader.root <= found.root):
+            return None
+        if len(found.ops) >= self._largest:
+            return None
+        read = [op.x, *(op.x.op.operands if Fact.ELEMENTWISE in op.x.op.facts else ())]
+        shared = any(g is found for v in read for g, _ in self._readers.get(v, ()))
+        return found if shared else None
+
+    def _accepts(self, group: _Group, op: Op) -> bool:
+        if group.kind == "alone" or len(group.ops) >= self._largest:
+            return False
+        if any(v.shape != group.space for v in op.results):
             return False
         if isinstance(op, _HEROES):
             return group.kind == "loop" and all(_is_epilogue(member) for member in group.ops)
         if isinstance(op, _EDGE):
             return group.kind == "loop"
+        if group.kind == "reduce" and self._follows_hero(op):
+            return False
         return Fact.ELEMENTWISE in op.facts
+
+    def _follows_hero(self, op: Op) -> bool:
+        """Does only this op read a contraction's result? In the epilogue nothing else is stored."""
+        return any(
+            isinstance(v.op, _HEROES)
+            and self._users[v] == [op]
+            and v not in self._returned
+            and v.shape == op.results[0].shape
+            for v in op.operands
+        )
 
     def _alone(self, op: Op, place: int) -> None:
         if isinstance(op, Reduce):
             group = _Group(place, op.x.shape, "reduce")
+            self._reductions[op.x.shape, op.dims] = group
         elif Fact.ELEMENTWISE in op.facts or isinstance(op, _EDGE):
-            group = _Group(
-                place, op.result.shape if len(op.results) == 1 else op.results[0].shape, "loop"
-            )
+            group = _Group(place, op.results[0].shape, "loop")
         else:
             group = _Group(place, (), "alone")
         self.all.append(group)
@@ -126,11 +149,18 @@ class _Groups:
 
     def _add(self, group: _Group, op: Op) -> None:
         group.ops.append(op)
+        in_step = Fact.ELEMENTWISE in op.facts or isinstance(op, Reduce)
         for v in op.operands:
-            same_index = (
-                Fact.ELEMENTWISE in op.facts or isinstance(op, Reduce)
-            ) and v.shape == group.space
-            self._readers.setdefault(v, []).append((group, same_index))
+            reader = (group, in_step and v.shape == group.space)
+            self._readers.setdefault(v, []).append(reader)
+
+
+def _takes_copy(group: _Group, op: Op, same_index: bool) -> bool:
+    if group.kind == "alone":
+        return False
+    if op.results[0].type.rank == 0:
+        return True
+    return same_index and not (group.kind == "contract" and isinstance(op, Iota))
 
 
 def _is_epilogue(op: Op) -> bool:
@@ -139,42 +169,31 @@ def _is_epilogue(op: Op) -> bool:
 
 def _emit(fn: Function, groups: _Groups) -> Function:
     at = {g.root: g for g in groups.all}
-    env: dict[Value, Value] = {p: p for p in fn.params}
-    inside = {
-        op: g
-        for g in groups.all
-        for op in g.ops
-        if not isinstance(op, _COPIED) or g.root == _place_of(g, op)
-    }
     wanted = set(fn.results)
     for g in groups.all:
         members = set(g.ops)
         wanted.update(v for op in g.ops for v in op.operands if v.op not in members)
+    env: dict[Value, Value] = {p: p for p in fn.params}
     ops: list[Op] = []
     for place, op in enumerate(fn.ops):
-        g = at.get(place)
-        if g is None:
+        group = at.get(place)
+        if group is None:
             continue
-        assert inside.get(op) is g
-        if len(g.ops) == 1:
+        if len(group.ops) == 1:
             new = op.with_operands(tuple([env[v] for v in op.operands]))
             env.update(zip(op.results, new.results, strict=True))
         else:
-            outs = tuple(
-                v
-                for member in reversed(g.ops)
-                for v in member.results
-                if v in wanted and (not isinstance(member, _COPIED) or member is op)
-            )
-            new = _fusion(g, outs, env)
+            outs = _results_of(group, wanted)
+            new = _fusion(group, outs, env)
             env.update(zip(outs, new.results, strict=True))
         ops.append(new)
     return Function(fn.params, tuple(ops), tuple(env[v] for v in fn.results), fn.name)
 
 
-def _place_of(group: _Group, op: Op) -> int:
-    """The group's root if `op` is its last op, else -1."""
-    return group.root if group.ops[0] is op else -1
+def _results_of(group: _Group, wanted: set[Value]) -> tuple[Value, ...]:
+    """What others read; of a copied op they read the one that stands alone."""
+    members = [op for op in reversed(group.ops) if not isinstance(op, _COPIED)]
+    return tuple([v for op in members for v in op.results if v in wanted])
 
 
 def _fusion(group: _Group, outs: tuple[Value, ...], env: dict[Value, Value]) -> Op:
@@ -188,13 +207,7 @@ def _fusion(group: _Group, outs: tuple[Value, ...], env: dict[Value, Value]) -> 
                 inner[v] = body.param(f"x{len(inputs)}", v.type)
                 inputs.append(env[v])
         with body.at(op.location):
-            inner.update(
-                zip(
-                    op.results,
-                    body.append(op.with_operands(tuple([inner[v] for v in op.operands]))),
-                    strict=True,
-                )
-            )
-    return Fusion(tuple(inputs), body.function(*[inner[v] for v in outs])).located(
-        group.ops[0].location
-    )
+            made = body.append(op.with_operands(tuple([inner[v] for v in op.operands])))
+        inner.update(zip(op.results, made, strict=True))
+    results = body.function(*[inner[v] for v in outs])
+    return Fusion(tuple(inputs), results).located(group.ops[0].location)

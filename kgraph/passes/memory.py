@@ -1,9 +1,10 @@
 """Memory planning: where each value of a function lies while it runs.
 
-A plan stands beside the graph and changes nothing in it. Values share memory where their lives do not overlap (linear
-scan over the schedule, as in Poletto and Sarkar, TOPLAS 1999), sizes may name symbols, and all offsets are sizes that
-are known when the program starts: one arena for a call. A value may take over the memory of an operand that dies at
-its op (`inplace`), and a reshape is only another view.
+A plan stands beside the graph and changes nothing in it. Values share memory where their lives do
+not overlap (linear scan over the schedule, as in Poletto and Sarkar, TOPLAS 1999), sizes may name
+symbols, and all offsets are sizes that are known when the program starts: one arena for a call. A
+value may take over the memory of an operand that dies at its op, a result that of a parameter that
+the caller donates, and a reshape is only another view.
 """
 
 from __future__ import annotations
@@ -51,12 +52,20 @@ Place: TypeAlias = "Param | Result | Arena | Elsewhere"
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """Places of all values; scratch of ops; results to be copied at the end, as (value, index of the result)."""
+    """Places of all values, and what to do at the end.
+
+    Attributes:
+        places: where each value lies.
+        scratch: the offsets in the arena of what ops want while they run.
+        copies: (value, index of the result): to be copied when all ops have run, as if at once. One
+            copy's buffer may be a donated parameter that another reads.
+        arena: its bytes.
+    """
 
     places: Mapping[Value, Place]
-    scratch: Mapping[Op, Size]  # offsets in the arena
+    scratch: Mapping[Op, Size]
     copies: tuple[tuple[Value, int], ...]
-    arena: Size  # bytes
+    arena: Size
 
 
 @dataclass(eq=False)
@@ -64,7 +73,6 @@ class _Slot:
     """A run of the arena that serves several values in turn."""
 
     nbytes: Size
-    free: bool = False
     offset: Size = 0
 
 
@@ -80,6 +88,7 @@ class _Buffer:
 @dataclass
 class _State:
     slots: list[_Slot] = field(default_factory=list)
+    free: dict[Size, list[_Slot]] = field(default_factory=dict)  # by size
     buffer: dict[Value, _Buffer] = field(default_factory=dict)
     scratch: dict[Op, _Slot] = field(default_factory=dict)
 
@@ -113,11 +122,10 @@ def plan_memory(
         bytes_wanted = scratch(op)
         if bytes_wanted != 0:
             state.scratch[op] = _take(state, bytes_wanted)
-            state.scratch[op].free = True
-        for v in {*op.operands, *op.results}:
-            buffer = state.buffer[v]
+            _release(state, state.scratch[op])
+        for buffer in {state.buffer[v]: None for v in (*op.operands, *op.results)}:
             if isinstance(buffer.place, _Slot) and buffer.last <= at:
-                buffer.place.free = True
+                _release(state, buffer.place)
     return _finish(fn, state)
 
 
@@ -163,7 +171,8 @@ def _direct_results(
 ) -> dict[Value, int]:
     """The values that are written straight to a result's buffer, with the result's index.
 
-    A donated parameter's buffer may be written by an op after its last reader, or by the last reader in step.
+    A donated parameter's buffer may be written by an op after its last reader, or by the last
+    reader in step.
     """
     found: dict[Value, int] = {}
     where = {op: at for at, op in enumerate(fn.ops)}
@@ -171,13 +180,20 @@ def _direct_results(
         if v in found or v.op not in where or isinstance(v.op, _VIEWS):
             continue
         if i in donated:
-            p, at = fn.params[donated[i]], where[v.op]
-            read = last.get(p, -1)
-            in_step = p in v.op.operands and may(v.op, v.op.operands.index(p), v.index)
-            if read > at or (read == at and not in_step):
+            p = fn.params[donated[i]]
+            reads = [j for j, x in enumerate(v.op.operands) if _root(x) is p]
+            in_step = len(reads) == 1 and may(v.op, reads[0], v.index)
+            if last.get(p, -1) > where[v.op] or (reads and not in_step):
                 continue
         found[v] = i
     return found
+
+
+def _root(v: Value) -> Value:
+    """The value of which `v` is a view."""
+    while isinstance(v.op, _VIEWS):
+        v = v.op.x
+    return v
 
 
 def _buffer_for(
@@ -220,22 +236,36 @@ def _shared(state: _State, op: Op, j: int) -> bool:
 
 def _take(state: _State, nbytes: Size) -> _Slot:
     """A free slot that fits, the tightest one; else one that can grow; else a new one."""
-    fits = [s for s in state.slots if s.free and is_nonnegative(s.nbytes - nbytes)]
-    grows = [s for s in state.slots if s.free and is_nonnegative(nbytes - s.nbytes)]
-    best: _Slot | None = None
-    for s in fits:
-        if best is None or is_nonnegative(best.nbytes - s.nbytes):
-            best = s
-    if best is None:
-        for s in grows:
-            if best is None or is_nonnegative(s.nbytes - best.nbytes):
-                best = s
-        if best is None:
-            best = _Slot(nbytes)
-            state.slots.append(best)
-        best.nbytes = nbytes
-    best.free = False
+    size = _best(state, nbytes)
+    if size is None:
+        state.slots.append(_Slot(nbytes))
+        return state.slots[-1]
+    slot = state.free[size].pop()
+    if not state.free[size]:
+        del state.free[size]
+    if not is_nonnegative(slot.nbytes - nbytes):
+        slot.nbytes = nbytes
+    return slot
+
+
+def _best(state: _State, nbytes: Size) -> Size | None:
+    """The size of the free slot to take."""
+    if nbytes in state.free:
+        return nbytes
+    best: Size | None = None
+    for size in state.free:
+        if is_nonnegative(size - nbytes) and (best is None or is_nonnegative(best - size)):
+            best = size
+    if best is not None:
+        return best
+    for size in state.free:
+        if is_nonnegative(nbytes - size) and (best is None or is_nonnegative(size - best)):
+            best = size
     return best
+
+
+def _release(state: _State, slot: _Slot) -> None:
+    state.free.setdefault(slot.nbytes, []).append(slot)
 
 
 def _finish(fn: Function, state: _State) -> MemoryPlan:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
+
 from kgraph.ir import (
     Builder,
     Combine,
@@ -21,6 +23,7 @@ from kgraph.ir import (
     Value,
     bind_op,
     bind_type,
+    is_float,
     symbol,
 )
 from kgraph.ir.ops.control import Batched, Fusion
@@ -165,14 +168,21 @@ def _body(
                     continue
                 outer.append(v)
                 env[v] = b.param(_label(v), bind_type(v.type, sizes))
-            made = b.append(bind_op(op, tuple([env[v] for v in op.operands]), sizes))
-            if isinstance(op, Iota) and isinstance(how := local[op][0], Rows) and how.dim == op.dim:
-                first = b.multiply(
-                    b.cast(start, op.dtype), b.constant(samples_of(op.result, batch), op.dtype)
-                )
-                made = (b.add(made[0], b.broadcast(first, made[0].shape)),)
+            bound = bind_op(op, tuple([env[v] for v in op.operands]), sizes)
+            if isinstance(bound, Iota) and local[op] == (Rows(bound.dim),):
+                made: tuple[Value, ...] = (_counted(b, bound, start, samples_of(op.result, batch)),)
+            else:
+                made = b.append(bound)
         env.update(zip(op.results, made, strict=True))
     return outer, b.function(*[env[v] for v in gives])
+
+
+def _counted(b: Builder, op: Iota, start: Value, each: int) -> Value:
+    """The indices of a block's rows: `each` per sample, from its first sample on."""
+    dtype = "int32" if is_float(op.dtype) else op.dtype  # a float rounds once, at the end
+    first = b.multiply(b.cast(start, dtype), b.constant(np.asarray(each).astype(dtype)))
+    index = b.iota(op.shape, op.dim, dtype)
+    return b.cast(b.add(index, b.broadcast(first, op.shape)), op.dtype)
 
 
 def _label(v: Value) -> str:

@@ -12,6 +12,7 @@ from kgraph.passes.fuse import Fuse
 from kgraph.passes.outline import Outline
 from kgraph.passes.scans import MergeScans
 from kgraph.passes.simplify import Simplify
+from kgraph.passes.windows import SliceWindows
 
 # what the llvm backend has kernels for, of the ops that could be decomposed
 LLVM_KEEPS: tuple[str, ...] = ()
@@ -36,6 +37,7 @@ def llvm_pipeline() -> tuple[Pass, ...]:
     return (
         *simplification(),
         Decompose(keep=LLVM_KEEPS),  # before fusion, which knows basic ops only
+        SliceWindows(),  # before simplification, which clears up what its slices leave
         Simplify(),  # decompositions are written to be read, not to be short
         CommonSubexpressions(),  # and share much (the maximum of a softmax and of its gradient)
         DeadCode(),

@@ -68,9 +68,8 @@ def place(fn: Function, local: Local, batch: str) -> Placement:
                 and v not in returned
                 and all(user is op or level.get(user, late[user]) <= floor for user in readers[v])
             ]
-            if reach[op] == early[op] or sum(map(bytes_per_sample, rows)) < sum(
-                map(bytes_per_sample, freed)
-            ):
+            made, saved = (sum(bytes_per_sample(v, batch) for v in vs) for vs in (rows, freed))
+            if reach[op] == early[op] or made < saved:
                 level[op] = floor
     return Placement(level, _copied(fn, local, level, batch))
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 from kgraph.ir import Builder, Function, Op, Value
 from kgraph.ir.ops.control import Scan
 from kgraph.passes.base import Pass, in_regions
+from kgraph.passes.dce import without_dead_ops
 
 
 class MergeScans(Pass):
@@ -79,7 +80,7 @@ def _merged(
                 if op.results[i] in read
             )
         )
-        body = b.function(*results[first][:n], *rows)
+        body = without_dead_ops(b.function(*results[first][:n], *rows))
         new = first.with_operands(tuple([env[v] for v in first.operands])).with_fields(body=body)
         ops.append(new)
         for op in same:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 
-from kgraph.ir import Builder, Dim, Function, Value, is_float, product
+from kgraph.ir import DTYPES, Builder, Dim, Function, Value, is_float, product
 from kgraph.ir.ops.elementwise import (
     Add,
     And,
@@ -57,8 +57,7 @@ def splat_of(v: Value) -> np.generic | None:
     while isinstance(v.op, BroadcastInDim | Reshape):
         v = v.op.x
     if isinstance(v.op, Constant) and v.op.value.shape in ((), (1,)):
-        number: np.generic = v.op.value.array.reshape(())[()]
-        return number
+        return cast("np.generic", v.op.value.array.reshape(())[()])
     return None
 
 
@@ -211,7 +210,7 @@ def reduce_of_nothing(op: Reduce, b: Builder) -> Value | None:
 @exact
 def known_size(op: DimSize, b: Builder) -> Value | None:
     """dim_size(3)  ->  3"""
-    return None if isinstance(op.size, Dim) else b.constant(op.size, op.dtype)
+    return None if isinstance(op.size, Dim) else b.constant(op.reference(), op.dtype)
 
 
 @exact
@@ -230,6 +229,29 @@ def add_zero(op: Add, b: Builder) -> Value | None:
     if _is(op.y, zero):
         return op.x
     return op.y if _is(op.x, zero) else None
+
+
+@exact
+def add_of_negate(op: Add, b: Builder) -> Value | None:
+    """x + -y  ->  x - y"""
+    match op.x.op, op.y.op:
+        case (_, Negate(x=y)):
+            found: Value = b.subtract(op.x, y)
+            return found
+        case (Negate(x=x), _):
+            found = b.subtract(op.y, x)
+            return found
+    return None
+
+
+@exact
+def subtract_of_negate(op: Subtract, b: Builder) -> Value | None:
+    """x - -y  ->  x + y"""
+    match op.y.op:
+        case Negate(x=y):
+            found: Value = b.add(op.x, y)
+            return found
+    return None
 
 
 @exact
@@ -313,6 +335,30 @@ def same_twice(op: And | Or | Maximum | Minimum, b: Builder) -> Value | None:
 def convert_to_itself(op: Convert, b: Builder) -> Value | None:
     """convert(x, dtype of x)  ->  x"""
     return op.x if op.dtype == op.x.dtype else None
+
+
+# what every value of a dtype can be converted to and back from
+_HELD_BY = {
+    "float16": ("float32", "float64"),
+    "bfloat16": ("float32", "float64"),
+    "float32": ("float64",),
+    "int8": ("int16", "int32", "int64"),
+    "int16": ("int32", "int64"),
+    "int32": ("int64",),
+    "uint8": ("int16", "int32", "int64", "uint16", "uint32", "uint64"),
+    "uint16": ("int32", "int64", "uint32", "uint64"),
+    "uint32": ("int64", "uint64"),
+    "bool": tuple(d for d in DTYPES if d != "bool"),
+}
+
+
+@exact
+def convert_and_back(op: Convert, b: Builder) -> Value | None:
+    """convert(convert(x, wider), dtype of x)  ->  x"""
+    match op.x.op:
+        case Convert(x=x) if op.dtype == x.dtype and op.x.dtype in _HELD_BY.get(x.dtype, ()):
+            return x
+    return None
 
 
 @exact
