@@ -2,8 +2,8 @@
 
 Loop order, from the outside:
 
-    chunks of k        so that a panel of B (chunk x tile columns) takes a quarter of L2;
-                       one chunk up to about 2000, more only when k is longer or unknown
+    chunks of k        so that a panel of B (chunk x tile columns) takes a quarter of L2: one
+                       chunk up to about 2000, or chunks of 512 when k is unknown
     blocks of rows     so that their part of A stays in half of L2 while all panels pass by
     panels of columns  packed as they are met for the first time
     tiles of rows      A from L1, the panel from L2: the register tile (gemm_tile.py)

@@ -120,7 +120,9 @@ def depth(spec: GemmSpec, target: Target, shape: Shape) -> int:
     size = item_bytes(compute_dtype(spec.dtype))
     limit = max(256, target.l2 // 4 // (shape.columns * size) // 8 * 8)
     if spec.k is None:
-        return limit
+        # Most likely a sum over a batch, which streams from memory: so much of it that the rows of
+        # B that neighbouring panels share are still in L2 for the second of them.
+        return min(limit, 512)
     if spec.k <= limit or not splittable(spec):
         return max(1, spec.k)
     chunks = -(-spec.k // limit)
@@ -135,8 +137,6 @@ def splittable(spec: GemmSpec) -> bool:
 def block_rows(spec: GemmSpec, target: Target, shape: Shape) -> int:
     """Rows in a block: half of L2 for their part of A."""
     deep = depth(spec, target, shape)
-    if spec.k is None:
-        deep = min(deep, 512)
     rows = target.l2 // 2 // (deep * item_bytes(compute_dtype(spec.dtype)))
     rows = max(4, rows // shape.rows) * shape.rows
     if spec.m is not None:
