@@ -31,14 +31,10 @@ class Lowered:
     slab: Size
 
 
-def compile(
-    fn: Graph, *, state: int, donate: Mapping[int, int], options: Options
-) -> NativeImage:
+def compile(fn: Graph, *, state: int, donate: Mapping[int, int], options: Options) -> NativeImage:
     """Compiles a verified function; see `codegen.base.Backend`."""
     target = target_of(options)
-    scheduled = run_passes(
-        fn, llvm_pipeline(), disabled=options.disabled, check=options.verify
-    )
+    scheduled = run_passes(fn, llvm_pipeline(), disabled=options.disabled, check=options.verify)
     lowered = lower(scheduled, target, donate)
     return NativeImage(
         code=compile_object(lowered.text, target),
