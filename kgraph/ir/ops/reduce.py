@@ -117,22 +117,6 @@ class ArgReduce(Op):
     def vjp(self, b: Builder, *grads: Value | None) -> tuple[Value | None, ...]:
         return (None,)
 
-    def decompose(self, b: Builder) -> Value:
-        """The least index at which x is its own maximum or minimum."""
-        t = self.x.type
-        kept = tuple(d for d in range(t.rank) if d != self.dim)
-        best = b.broadcast_in_dim(b.reduce(self.x, self.kind, (self.dim,)), t.shape, kept)
-        hit = b.compare(self.x, best, "EQ")
-        if is_float(t.dtype):  # NaN alone differs from itself
-            both = b.and_(b.compare(self.x, self.x, "NE"), b.compare(best, best, "NE"))
-            hit = b.or_(hit, both)
-        place = TensorType(t.shape, self.dtype)
-        beyond = b.splat(identity("min", self.dtype), place)
-        found: Value = b.reduce(
-            b.select(hit, b.iota(t.shape, self.dim, self.dtype), beyond), "min", (self.dim,)
-        )
-        return found
-
     def locality(self, carried: tuple[int | None, ...]) -> tuple[Locality, ...] | None:
         (d,) = carried
         if d is None:
