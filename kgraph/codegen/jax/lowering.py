@@ -72,7 +72,7 @@ for _name, _function in {
     "cosh": lax.cosh, "asinh": lax.asinh, "acosh": lax.acosh, "atanh": lax.atanh, "sqrt": lax.sqrt, "rsqrt": lax.rsqrt,
     "cbrt": lax.cbrt, "floor": lax.floor, "ceil": lax.ceil, "is_finite": lax.is_finite, "not": lax.bitwise_not,
     "popcnt": lax.population_count, "count_leading_zeros": lax.clz, "erf": lax.erf, "erf_inv": lax.erf_inv,
-    "add": lax.add, "subtract": lax.sub, "multiply": lax.mul, "power": lax.pow, "maximum": lax.max, "minimum": lax.min,
+    "subtract": lax.sub, "maximum": lax.max, "minimum": lax.min,
     "atan2": lax.atan2, "and": lax.bitwise_and, "or": lax.bitwise_or, "xor": lax.bitwise_xor,
     "shift_left": lax.shift_left, "shift_right_arithmetic": lax.shift_right_arithmetic,
     "shift_right_logical": lax.shift_right_logical, "divide": lax.div, "remainder": lax.rem,
@@ -83,9 +83,34 @@ lower["round_nearest_even"] = lambda op, x: lax.round(x, lax.RoundingMethod.TO_N
 lower["round_nearest_afz"] = lambda op, x: lax.round(x, lax.RoundingMethod.AWAY_FROM_ZERO)
 lower["stop_gradient"] = lambda op, x: x
 lower["bitcast_convert"] = lambda op, x: lax.bitcast_convert_type(x, numpy_dtype(op.dtype))
-lower["clamp"] = lambda op, low, x, high: lax.max(
-    jnp.broadcast_to(low, x.shape), lax.min(x, jnp.broadcast_to(high, x.shape))
+lower["clamp"] = lambda op, low, x, high: lax.min(
+    lax.max(x, jnp.broadcast_to(low, x.shape)), jnp.broadcast_to(high, x.shape)
 )
+
+
+@_for("add", "multiply")
+def _add_or_multiply(op: Any, x: Any, y: Any) -> Any:
+    """Bools, too, which lax refuses."""
+    if op.name == "add":
+        return lax.bitwise_or(x, y) if op.x.dtype == "bool" else lax.add(x, y)
+    return lax.bitwise_and(x, y) if op.x.dtype == "bool" else lax.mul(x, y)
+
+
+@_for("power")
+def _power(op: Any, x: Any, y: Any) -> Any:
+    """Of integers by squaring; lax has none with an array of exponents."""
+    if is_float(op.x.dtype):
+        return lax.pow(x, y)
+    signed = op.x.dtype.startswith("int")
+    bits = 8 * numpy_dtype(op.x.dtype).itemsize
+    left = (lax.abs(y) if signed else y).astype(f"uint{bits}")
+
+    def step(_: Any, state: Any) -> Any:
+        total, square, left = state
+        return jnp.where(left & 1 == 1, total * square, total), square * square, left >> 1
+
+    total, _, _ = lax.fori_loop(0, bits, step, (jnp.ones_like(x), x, left))
+    return jnp.where((y < 0) & (x != 1) & (x != -1), 0, total) if signed else total
 
 
 @_for("compare")
@@ -111,7 +136,7 @@ def _convert(op: Any, x: Any) -> Any:
     wide = x.astype(jnp.float64) if op.x.dtype in ("float32", "float64") else x.astype(jnp.float32)
     inside = (wide >= float(info.min)) & (wide < float(info.max) + (info.max < 2**53))
     safe = jnp.where(inside, wide, 0).astype(target)
-    edge = jnp.where(wide < 0, info.min, info.max).astype(target)
+    edge = jnp.where(wide < 0, np.asarray(info.min, target), np.asarray(info.max, target))
     return jnp.where(inside, safe, jnp.where(jnp.isnan(wide), jnp.zeros((), target), edge))
 
 
