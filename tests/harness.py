@@ -27,7 +27,7 @@ SIZES = {"batch": 5, "n": 3, "m": 2, "time": 4}
 
 @dataclass(frozen=True)
 class TextCase:
-    """A piece of a `.kg` file: a comment, a function, and what a pass makes of it (empty: the same)."""
+    """A piece of a `.kg` file: a title, a function, and what a pass makes of it."""
 
     path: Path
     title: str
@@ -39,7 +39,10 @@ class TextCase:
 
 
 def text_cases(path: Path) -> list[TextCase]:
-    """The cases of a file: `// title`, a function, and after `// ->` the expected one. A line `// ----` parts cases."""
+    """The cases of a file: `// title`, a function, and after `// ->` the expected one.
+
+    A line `// ----` parts cases.
+    """
     cases = []
     for part in path.read_text().split("// ----\n"):
         title, _, rest = part.strip().partition("\n")
@@ -68,7 +71,7 @@ def check_pass(pass_: Pass, case: TextCase, *, tolerance: float = 0.0) -> None:
 
 
 def assert_same_answers(before: Function, after: Function, *, tolerance: float = 0.0) -> None:
-    """Both functions give the same results on sample inputs: bits, or within `tolerance` of the largest value."""
+    """Both give the same results on sample inputs: bits, or within `tolerance` of the largest."""
     for args in sample_inputs(before):
         for a, b in zip(evaluate(before, args), evaluate(after, args), strict=True):
             assert_close(a, b, tolerance)
@@ -78,11 +81,12 @@ def assert_close(a: Array, b: Array, tolerance: float = 0.0) -> None:
     """The same dtype and shape, and the same bits or a norm-wise error within `tolerance`."""
     assert a.dtype == b.dtype
     assert a.shape == b.shape
-    if tolerance == 0:
-        same = np.ascontiguousarray(a).tobytes() == np.ascontiguousarray(b).tobytes()
-        assert same or (np.array_equal(a.astype("f8"), b.astype("f8"), equal_nan=True)), (a, b)
-        return
     wide_a, wide_b = a.astype("f8"), b.astype("f8")
+    if tolerance == 0:
+        bits = np.dtype(f"u{a.dtype.itemsize}")
+        same = np.ascontiguousarray(a).view(bits) == np.ascontiguousarray(b).view(bits)
+        assert np.all(same | (np.isnan(wide_a) & np.isnan(wide_b))), (a, b)
+        return
     assert np.array_equal(np.isnan(wide_a), np.isnan(wide_b))
     finite = np.isfinite(wide_a)
     assert np.array_equal(wide_a[~finite], wide_b[~finite], equal_nan=True)
@@ -91,7 +95,7 @@ def assert_close(a: Array, b: Array, tolerance: float = 0.0) -> None:
 
 
 def sample_inputs(fn: Function, seed: int = 0) -> list[list[Array]]:
-    """Arguments for `fn`: ordinary numbers, and numbers with zeros, NaN and infinities among them."""
+    """Arguments for `fn`: ordinary numbers, and some with zeros, NaN and infinities among them."""
     random = np.random.default_rng(seed)
     types = [TensorType(tuple(_number(d) for d in p.shape), p.dtype) for p in fn.params]
     return [[sample(t, random, special) for t in types] for special in (False, True)]
@@ -109,6 +113,9 @@ def sample(type_: TensorType, random: np.random.Generator, special: bool) -> Arr
     dtype = numpy_dtype(type_.dtype)
     if type_.dtype == "bool":
         return random.integers(0, 2, shape).astype(bool)
+    if "int" in type_.dtype and special:
+        limits = np.iinfo(dtype.name)
+        return np.array([limits.min, limits.max, 0, 1, 2, 3], dtype)[random.integers(0, 6, shape)]
     if "int" in type_.dtype:
         return random.integers(0 if type_.dtype.startswith("u") else -5, 6, shape).astype(dtype)
     values = random.standard_normal(shape)

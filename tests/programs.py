@@ -1,6 +1,7 @@
-"""Small whole programs, written with the builder: what passes, backends and the fuzzer are tried on.
+"""Small whole programs, written with the builder: what passes and backends are tried on.
 
-Each is a training step as the tracer would make one: state first, then inputs; results are a loss and the new state.
+Each is a training step as the tracer would make one: state first, then inputs; results are a loss
+and the new state.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Program:
     state: int
 
     def arguments(self, batch: int, seed: int = 0) -> list[Array]:
-        """Arguments for a batch of so many samples: weights near 0, data of unit size, integers from 0 to 4."""
+        """Arguments for a batch: weights near 0, data of unit size, integers from 0 to 4."""
         random = np.random.default_rng(seed)
         found = []
         for p, label in zip(self.fn.params, self.fn.param_names, strict=True):
@@ -73,10 +74,8 @@ class _Net:
         return self.b.splat(value, like.type)
 
     def along(self, x: Value, v: Value, dim: int = -1) -> Value:
-        """The vector or matrix `v` repeated to the shape of x: its last dim is dim `dim` of x, its first the first."""
-        last = x.type.rank - 1 if dim == -1 else dim
-        dims = (last,) if v.type.rank == 1 else (*range(v.type.rank - 1), last)
-        return self.b.broadcast(v, x.shape, dims)
+        """A vector repeated to the shape of x, along all dims but `dim`."""
+        return self.b.broadcast(v, x.shape, (dim % x.type.rank,))
 
     def dense(self, x: Value, w: Value, bias: Value) -> Value:
         y = self.b.dot_general(x, w, (), (), (x.type.rank - 1,), (0,))
@@ -123,7 +122,12 @@ class _Net:
 def mlp(dtype: str = "float32") -> Program:
     """Two dense layers and a cross entropy."""
     n = _Net(dtype)
-    w0, b0, w1, b1 = n.weight("w0", 6, 8), n.weight("b0", 8), n.weight("w1", 8, 5), n.weight("b1", 5)
+    w0, b0, w1, b1 = (
+        n.weight("w0", 6, 8),
+        n.weight("b0", 8),
+        n.weight("w1", 8, 5),
+        n.weight("b1", 5),
+    )
     x, labels = n.input("x", (BATCH, 6)), n.input("labels", (BATCH,), "int32")
     logits = n.dense(n.relu(n.dense(x, w0, b0)), w1, b1)
     loss = n.mean(n.losses(logits, labels))
@@ -131,10 +135,15 @@ def mlp(dtype: str = "float32") -> Program:
 
 
 def weighted(dtype: str = "float32") -> Program:
-    """A loss that weighs its samples, gradients clipped by their global norm: a sum before and a sum behind."""
+    """A weighted loss, gradients clipped by their global norm: a sum before and one behind."""
     n = _Net(dtype)
     b = n.b
-    w0, b0, w1, b1 = n.weight("w0", 6, 4), n.weight("b0", 4), n.weight("w1", 4, 5), n.weight("b1", 5)
+    w0, b0, w1, b1 = (
+        n.weight("w0", 6, 4),
+        n.weight("b0", 4),
+        n.weight("w1", 4, 5),
+        n.weight("b1", 5),
+    )
     x, labels = n.input("x", (BATCH, 6)), n.input("labels", (BATCH,), "int32")
     weight = n.input("weight", (BATCH,))
     hidden = b.tanh(n.dense(x, w0, b0))
@@ -144,7 +153,10 @@ def weighted(dtype: str = "float32") -> Program:
     squares = [b.reduce(b.multiply(g, g), "sum", tuple(range(g.type.rank))) for g in grads]
     norm = b.sqrt(b.add(b.add(squares[0], squares[1]), b.add(squares[2], squares[3])))
     scale = b.divide(n.number(0.1, norm), b.maximum(norm, n.number(0.1, norm)))
-    new = [b.subtract(w, b.multiply(g, b.broadcast(scale, g.shape))) for w, g in zip(n.weights, grads, strict=True)]
+    new = [
+        b.subtract(w, b.multiply(g, b.broadcast(scale, g.shape)))
+        for w, g in zip(n.weights, grads, strict=True)
+    ]
     return n.program("weighted", loss, *new)
 
 
@@ -239,7 +251,9 @@ def _lstm_step(dtype: str) -> Function:
     n = _Net(dtype)
     b = n.b
     h, c, x = (n.input(label, (BATCH, k)) for label, k in (("h", 4), ("c", 4), ("x", 3)))
-    wx, wh, bias = (n.input(label, s) for label, s in (("wx", (3, 16)), ("wh", (4, 16)), ("bias", (16,))))
+    wx, wh, bias = (
+        n.input(label, s) for label, s in (("wx", (3, 16)), ("wh", (4, 16)), ("bias", (16,)))
+    )
     gates = b.add(n.dense(x, wx, bias), b.dot_general(h, wh, (), (), (1,), (0,)))
     i, f, g, o = (b.slice(gates, (0, 4 * k), (BATCH, 4 * k + 4), (1, 1)) for k in range(4))
     c = b.add(b.multiply(b.logistic(f), c), b.multiply(b.logistic(i), b.tanh(g)))

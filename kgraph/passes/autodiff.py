@@ -1,9 +1,11 @@
 """Reverse-mode differentiation on the graph: one backward sweep, each op's own `vjp`.
 
-The gradient ops are appended to the builder that holds the forward ops, so a training step is one program and the
-gradient of a gradient needs nothing new. Ops with regions are differentiated here, because their rules differentiate
-functions: `if` and `case` by branches, `scan` by a second scan that runs backwards (Griewank and Walther, Evaluating
-Derivatives, ch. 4: the adjoint program), which recomputes each step from its saved carries.
+The gradient ops are appended to the builder that holds the forward ops, so a training step is one
+program and the gradient of a gradient needs nothing new. Ops with regions are differentiated here,
+because their rules differentiate
+functions: `if` and `case` by branches, `scan` by a second scan that runs backwards (Griewank and
+Walther, Evaluating Derivatives, ch. 4: the adjoint program), which recomputes each step from its
+saved carries.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ Gradients: TypeAlias = "tuple[Value | None, ...]"
 def gradients(b: Builder, loss: Value, wrt: Sequence[Value]) -> list[Value]:
     """The gradients of the scalar `loss` with respect to `wrt`, appended to `b`, which made both.
 
-    Raises NotDifferentiableError where the loss is no scalar float, where `wrt` names a value that is no float, or
-    where an op on the way has no gradient.
+    Raises NotDifferentiableError where the loss is no scalar float, where `wrt` names a value that
+    is no float, or where an op on the way has no gradient.
     """
     if loss.type.rank or not is_float(loss.dtype):
         raise NotDifferentiableError(
@@ -39,7 +41,7 @@ def gradients(b: Builder, loss: Value, wrt: Sequence[Value]) -> list[Value]:
 def backward(
     b: Builder, ops: Sequence[Op], seeds: dict[Value, Value], wrt: Sequence[Value]
 ) -> list[Value | None]:
-    """Appends the gradients with respect to `wrt`, given those of the values in `seeds`; None for zero."""
+    """Appends the gradients of `wrt`, given those of the values in `seeds`; None for zero."""
     active = _dependent(ops, wrt)
     grads = dict(seeds)
     for op in reversed(ops):
@@ -73,7 +75,7 @@ def _vjp(b: Builder, op: Op, grads: Sequence[Value | None], active: set[Value]) 
 
 
 def _adjoint(fn: Function, wanted: Sequence[int], given: Sequence[int]) -> Function:
-    """The function of the parameters of `fn` and gradients of its results `given`, to those of its parameters `wanted`."""
+    """From the parameters and gradients of the results `given` to those of parameters `wanted`."""
     b = Builder()
     params = [b.param(label, p.type) for label, p in zip(fn.param_names, fn.params, strict=True)]
     cotangents = [b.param(f"d_{i}", fn.results[i].type) for i in given]
@@ -133,8 +135,8 @@ def _case_vjp(op: Op, b: Builder, grads: Sequence[Value | None], active: set[Val
 
 def _while_vjp(op: Op, b: Builder, grads: Sequence[Value | None], active: set[Value]) -> Gradients:
     raise NotDifferentiableError(
-        "a while loop has no reverse-mode gradient, because the number of its steps is not known before it runs; "
-        "use ops.scan, or ops.fori_loop with a fixed number of steps"
+        "a while loop has no reverse-mode gradient, because the number of its steps is not known "
+        "before it runs; use ops.scan, or ops.fori_loop with a fixed number of steps"
     )
 
 
@@ -145,7 +147,10 @@ def _custom_vjp(op: Op, b: Builder, grads: Sequence[Value | None], active: set[V
 
 
 def _scan_vjp(op: Op, b: Builder, grads: Sequence[Value | None], active: set[Value]) -> Gradients:
-    """Forward once more with every step's carries saved, then a scan the other way that recomputes its step."""
+    """Forward once more with every step's carries saved, then a scan the other way.
+
+    Each of its steps recomputes the forward step that it differentiates.
+    """
     assert isinstance(op, Scan)
     n, m, body = len(op.init), len(op.xs), op.body
     saved = _saved_carries(op, b)

@@ -17,7 +17,8 @@ PASSES: dict[str, type[Pass]] = {}  # every pass by name; `kgraph passes` lists 
 class Pass:
     """A function from graphs to graphs: valid in, valid out, the old graph untouched.
 
-    The first line of a pass's docstring says what it does, the rest what holds after it. Fields are its options.
+    The first line of a pass's docstring says what it does, the rest what holds after it. Fields are
+    its options.
     """
 
     name: ClassVar[str]
@@ -70,7 +71,8 @@ def run_passes(
     unknown = skipped - PASSES.keys()
     if unknown:
         raise KGraphError(
-            f"there is no pass called {', '.join(sorted(unknown))}; expected some of {', '.join(sorted(PASSES))}"
+            f"there is no pass called {', '.join(sorted(unknown))}; "
+            f"expected some of {', '.join(sorted(PASSES))}"
         )
     for step in passes:
         if step.name in skipped:
@@ -94,7 +96,8 @@ def _check(name: str, before: Function, after: Function) -> None:
             raise KGraphError(f"the signature changed from {before!r} to {after!r}")
     except KGraphError as e:
         raise PassError(
-            f"the pass {name} broke the graph: {e}\nbefore:\n{to_text(before)}\nafter:\n{to_text(after)}"
+            f"the pass {name} broke the graph: {e}\n"
+            f"before:\n{to_text(before)}\nafter:\n{to_text(after)}"
         ) from e
 
 
@@ -106,7 +109,7 @@ def in_regions(fn: Function, change: Callable[[Function], Function]) -> Function
 
 
 def replace_ops(fn: Function, replace: Callable[[Op], Op]) -> Function:
-    """`fn` with each op replaced by one with the same results, over the operands that this gives."""
+    """`fn` with each op replaced by one with the same results."""
     env = {p: p for p in fn.params}
     ops, changed = [], False
     for op in fn.ops:

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from kgraph.ir import (All, Combine, Dim, Locality, Op, Rows, Size, TensorType, Value, bind_size, symbols_of)
+from kgraph.ir import (
+    All,
+    Combine,
+    Dim,
+    Locality,
+    Op,
+    Rows,
+    Size,
+    TensorType,
+    Value,
+    bind_size,
+    symbols_of,
+)
 from kgraph.ir.ops.control import Scan
 from kgraph.ir.ops.shape import BroadcastInDim, Constant, DimSize, Iota, Reshape
 
@@ -68,7 +80,10 @@ def _rule(
 def _scan_locality(
     op: Scan, carried: tuple[int | None, ...], batch: str
 ) -> tuple[Locality, ...] | None:
-    """Local if each op of the body is. A carry that starts at zero and only collects sums over the batch is a sum."""
+    """Local if each op of the body is.
+
+    A carry that starts at zero and only collects sums over the batch is a sum.
+    """
     n = len(op.init)
     if batch in symbols_of(op.length) or 0 in carried[n : n + len(op.xs)]:
         return None
@@ -126,7 +141,10 @@ def bytes_per_sample(v: Value, batch: str) -> int:
 
 
 def is_heavy(op: Op, how: tuple[Locality, ...], batch: str, expected: int) -> bool:
-    """Would the partial sums be more bytes than the rows that they sum? Then the rows are stored and contracted once."""
+    """Would the partial sums be more bytes than the rows that they sum?
+
+    Then the rows are stored and contracted once, outside.
+    """
     if isinstance(op, Scan):
         return False
     combined = [v for v, h in zip(op.results, how, strict=True) if isinstance(h, Combine)]

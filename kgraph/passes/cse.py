@@ -32,7 +32,7 @@ class CommonSubexpressions(Pass):
 
 
 class _SharingBuilder(Builder):
-    """A builder that also finds equals whose regions are other objects, or whose operands are swapped."""
+    """A builder that also knows equals by what their regions do, or with operands swapped."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ from kgraph.passes.base import Pass, in_regions
 
 
 class InlineCustomGradients(Pass):
-    """Puts the forward function of each `custom_vjp` in its place, and x in that of `stop_gradient(x)`.
+    """Replaces each `custom_vjp` by its forward function, and `stop_gradient(x)` by x.
 
     After it, no gradient can be taken as it was meant.
     """

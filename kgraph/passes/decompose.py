@@ -9,7 +9,7 @@ from kgraph.passes.base import Pass, in_regions
 
 
 class Decompose(Pass):
-    """Replaces the ops that are defined by others (`softmax`, `layer_norm`, ...), except those named in `keep`.
+    """Replaces the ops that others define (`softmax`, `layer_norm`, ...), except those in `keep`.
 
     After it, every op is basic or in `keep`.
     """

@@ -14,8 +14,9 @@ from kgraph.passes.base import Pass, in_regions
 class Fold(Pass):
     """Computes ops on constants at compile time, by their own `reference`.
 
-    A result of more than `limit` bytes stays an op, and so does one that only repeats its operand (a broadcast of a
-    scalar is shorter than its elements). After it, no op below the limit has only constants as operands.
+    A result of more than `limit` bytes stays an op, and so does one that only repeats its operand
+    (a broadcast of a scalar is shorter than its elements). After it, no op below the limit has only
+    constants as operands.
     """
 
     name: ClassVar[str] = "fold"

@@ -1,8 +1,8 @@
 """Fusion: runs of ops that one kernel computes without storing what lies between.
 
 A group has one iteration space. Around its hero, a contraction, stand the elementwise ops that read
-the contraction's result (the epilogue); a reduction has elementwise ops before it (the prologue) and
-iterates over its operand, and reductions over the same dims that read the same values are made
+the contraction's result (the epilogue); a reduction has elementwise ops before it (the prologue)
+and iterates over its operand, and reductions over the same dims that read the same values are made
 together; a loop has only elementwise ops and, at its edge, ops that move elements. A value of a
 group that is used elsewhere is a further result.
 
@@ -32,7 +32,7 @@ _HEROES = (DotGeneral, Convolution)
 
 
 class Fuse(Pass):
-    """Puts elementwise chains, prologues of reductions and epilogues of contractions into `fusion` ops.
+    """Makes `fusion` ops: loops, reductions with prologues, contractions with epilogues.
 
     After it, no op could join the group of its only reader. `largest` bounds the ops of a group.
     """
@@ -103,7 +103,7 @@ class _Groups:
         self._add(group, op)
 
     def _sibling(self, op: Reduce, reader: _Group | None) -> _Group | None:
-        """A group of reductions that this one can join: nobody waits for it, and they share what they read."""
+        """A group of reductions to join: they share what they read, nobody waits for this one."""
         found = self._reductions.get((op.x.shape, op.dims))
         if found is None or (reader is not None and reader.root <= found.root):
             return None

@@ -10,7 +10,7 @@ the caller donates, and a reshape is only another view.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from kgraph.ir import Fact, Function, Op, Size, Value, floordiv, is_nonnegative
@@ -48,6 +48,7 @@ class Elsewhere:
 
 
 Place: TypeAlias = "Param | Result | Arena | Elsewhere"
+MayOverwrite: TypeAlias = Callable[[Op, int, int], bool]  # (op, operand, result)
 
 
 @dataclass(frozen=True)
@@ -85,52 +86,130 @@ class _Buffer:
     fixed: bool = False  # not to be written again: a parameter
 
 
-@dataclass
-class _State:
-    slots: list[_Slot] = field(default_factory=list)
-    free: dict[Size, list[_Slot]] = field(default_factory=dict)  # by size
-    buffer: dict[Value, _Buffer] = field(default_factory=dict)
-    scratch: dict[Op, _Slot] = field(default_factory=dict)
-
-
 def plan_memory(
     fn: Function,
     *,
     donated: Mapping[int, int] | None = None,
     scratch: Callable[[Op], Size] = lambda op: 0,
-    in_place: Callable[[Op, int, int], bool] | None = None,
+    in_place: MayOverwrite | None = None,
     elsewhere: Callable[[Op], bool] = lambda op: False,
 ) -> MemoryPlan:
     """Places for all values of `fn`.
 
-    `donated` maps a result's index to the parameter whose buffer it may be written to. `scratch` gives the bytes that
-    an op wants while it runs. `in_place(op, operand, result)` says whether the op may write that result over that
-    operand; by default `writes_over`. What `elsewhere` names gets memory only where it is a result of `fn`.
+    `donated` maps a result's index to the parameter whose buffer it may be written to. `scratch`
+    gives the bytes that an op wants while it runs. `in_place(op, operand, result)` says whether the
+    op may write that result over that operand; by default `writes_over`. What `elsewhere` names
+    gets memory only where it is a result of `fn`.
     """
     may = in_place or writes_over
     last = _last_reads(fn)
-    state = _State()
-    for i, p in enumerate(fn.params):
-        state.buffer[p] = _Buffer(Param(i), last.get(p, -1), fixed=True)
-    wanted = _direct_results(fn, donated or {}, last, may)
+    plan = _Planner(fn, last, _direct_results(fn, donated or {}, last, may), may)
     for at, op in enumerate(fn.ops):
+        plan.place(op, at, elsewhere(op), scratch(op))
+    return plan.finish()
+
+
+class _Planner:
+    """Walks the schedule; free slots wait by size for the next value."""
+
+    def __init__(
+        self, fn: Function, last: dict[Value, int], direct: dict[Value, int], may: MayOverwrite
+    ) -> None:
+        self._fn, self._last, self._direct, self._may = fn, last, direct, may
+        self._slots: list[_Slot] = []
+        self._free: dict[Size, list[_Slot]] = {}
+        self._scratch: dict[Op, _Slot] = {}
+        self._buffer = {
+            p: _Buffer(Param(i), last.get(p, -1), fixed=True) for i, p in enumerate(fn.params)
+        }
+
+    def place(self, op: Op, at: int, elsewhere: bool, scratch: Size) -> None:
+        """Buffers for the results of the op, and what it frees."""
         for k, v in enumerate(op.results):
-            if elsewhere(op) and v not in wanted:
-                state.buffer[v] = _Buffer(Elsewhere(), fixed=True)
-                continue
-            state.buffer[v] = _buffer_for(state, op, at, k, v, wanted, last, may)
-        bytes_wanted = scratch(op)
-        if bytes_wanted != 0:
-            state.scratch[op] = _take(state, bytes_wanted)
-            _release(state, state.scratch[op])
-        for buffer in {state.buffer[v]: None for v in (*op.operands, *op.results)}:
+            if elsewhere and v not in self._direct:
+                self._buffer[v] = _Buffer(Elsewhere(), fixed=True)
+            else:
+                self._buffer[v] = self._buffer_for(op, at, k)
+        if scratch != 0:
+            self._scratch[op] = self._take(scratch)
+            self._release(self._scratch[op])
+        for buffer in {self._buffer[v]: None for v in (*op.operands, *op.results)}:
             if isinstance(buffer.place, _Slot) and buffer.last <= at:
-                _release(state, buffer.place)
-    return _finish(fn, state)
+                self._release(buffer.place)
+
+    def _buffer_for(self, op: Op, at: int, k: int) -> _Buffer:
+        v = op.results[k]
+        if isinstance(op, _VIEWS):
+            buffer = self._buffer[op.x]
+            buffer.last = max(buffer.last, self._last.get(v, at))
+            return buffer
+        if v in self._direct:
+            return _Buffer(Result(self._direct[v]), self._last.get(v, at), fixed=True)
+        for j in range(len(op.operands)):
+            if self._dies_in_step(op, at, j, k):
+                buffer = self._buffer[op.operands[j]]
+                buffer.last = self._last.get(v, at)
+                return buffer
+        return _Buffer(self._take(v.type.nbytes), self._last.get(v, at))
+
+    def _dies_in_step(self, op: Op, at: int, j: int, k: int) -> bool:
+        """May result k take over the memory of operand j?"""
+        buffer = self._buffer[op.operands[j]]
+        if not isinstance(buffer.place, _Slot) or buffer.fixed or buffer.last > at:
+            return False
+        others = (*op.operands[:j], *op.operands[j + 1 :], *op.results[:k])
+        return self._may(op, j, k) and all(self._buffer[x] is not buffer for x in others)
+
+    def _take(self, nbytes: Size) -> _Slot:
+        """A free slot that fits, the tightest one; else one that can grow; else a new one."""
+        size = self._best(nbytes)
+        if size is None:
+            self._slots.append(_Slot(nbytes))
+            return self._slots[-1]
+        slot = self._free[size].pop()
+        if not self._free[size]:
+            del self._free[size]
+        if not is_nonnegative(slot.nbytes - nbytes):
+            slot.nbytes = nbytes
+        return slot
+
+    def _best(self, nbytes: Size) -> Size | None:
+        """The size of the free slot to take."""
+        if nbytes in self._free:
+            return nbytes
+        best: Size | None = None
+        for size in self._free:
+            if is_nonnegative(size - nbytes) and (best is None or is_nonnegative(best - size)):
+                best = size
+        if best is not None:
+            return best
+        for size in self._free:
+            if is_nonnegative(nbytes - size) and (best is None or is_nonnegative(size - best)):
+                best = size
+        return best
+
+    def _release(self, slot: _Slot) -> None:
+        self._free.setdefault(slot.nbytes, []).append(slot)
+
+    def finish(self) -> MemoryPlan:
+        """The plan, with the slots one behind the other."""
+        total: Size = 0
+        for slot in self._slots:
+            slot.offset = total
+            total = total + floordiv(slot.nbytes + (ALIGNMENT - 1), ALIGNMENT) * ALIGNMENT
+        places: dict[Value, Place] = {}
+        for v, buffer in self._buffer.items():
+            slot_or_place = buffer.place
+            places[v] = (
+                Arena(slot_or_place.offset) if isinstance(slot_or_place, _Slot) else slot_or_place
+            )
+        copies = tuple((v, i) for i, v in enumerate(self._fn.results) if places[v] != Result(i))
+        scratch = {op: slot.offset for op, slot in self._scratch.items()}
+        return MemoryPlan(places, scratch, copies, total)
 
 
 def writes_over(op: Op, operand: int, result: int) -> bool:
-    """May the op write this result over that operand? Yes if each element is read just where it is written."""
+    """May this result be written over that operand: is each element read where it is written?"""
     x, y = op.operands[operand], op.results[result]
     if x.type is not y.type or op.operands.count(x) > 1:
         return False
@@ -153,7 +232,7 @@ def _read_in_step(op: Fusion, operand: int) -> bool:
 
 
 def _last_reads(fn: Function) -> dict[Value, int]:
-    """Where each value's memory is read last, its views' reads counted in; after all ops for a result."""
+    """Where each value's memory is read last, also through views; after all ops for a result."""
     last: dict[Value, int] = {v: len(fn.ops) for v in fn.results}
     for at in range(len(fn.ops) - 1, -1, -1):
         op = fn.ops[at]
@@ -167,7 +246,7 @@ def _direct_results(
     fn: Function,
     donated: Mapping[int, int],
     last: dict[Value, int],
-    may: Callable[[Op, int, int], bool],
+    may: MayOverwrite,
 ) -> dict[Value, int]:
     """The values that are written straight to a result's buffer, with the result's index.
 
@@ -194,89 +273,3 @@ def _root(v: Value) -> Value:
     while isinstance(v.op, _VIEWS):
         v = v.op.x
     return v
-
-
-def _buffer_for(
-    state: _State,
-    op: Op,
-    at: int,
-    k: int,
-    v: Value,
-    wanted: dict[Value, int],
-    last: dict[Value, int],
-    may: Callable[[Op, int, int], bool],
-) -> _Buffer:
-    if isinstance(op, _VIEWS):
-        buffer = state.buffer[op.x]
-        buffer.last = max(buffer.last, last.get(v, at))
-        return buffer
-    if v in wanted:
-        return _Buffer(Result(wanted[v]), last.get(v, at), fixed=True)
-    for j, x in enumerate(op.operands):
-        buffer = state.buffer[x]
-        taken = any(state.buffer.get(r) is buffer for r in op.results[:k])
-        if (
-            isinstance(buffer.place, _Slot)
-            and buffer.last <= at
-            and not buffer.fixed
-            and not taken
-            and may(op, j, k)
-            and not _shared(state, op, j)
-        ):
-            buffer.last = last.get(v, at)
-            return buffer
-    return _Buffer(_take(state, v.type.nbytes), last.get(v, at))
-
-
-def _shared(state: _State, op: Op, j: int) -> bool:
-    """Is the memory of operand j that of another operand too, as a view?"""
-    buffer = state.buffer[op.operands[j]]
-    return any(state.buffer[x] is buffer for i, x in enumerate(op.operands) if i != j)
-
-
-def _take(state: _State, nbytes: Size) -> _Slot:
-    """A free slot that fits, the tightest one; else one that can grow; else a new one."""
-    size = _best(state, nbytes)
-    if size is None:
-        state.slots.append(_Slot(nbytes))
-        return state.slots[-1]
-    slot = state.free[size].pop()
-    if not state.free[size]:
-        del state.free[size]
-    if not is_nonnegative(slot.nbytes - nbytes):
-        slot.nbytes = nbytes
-    return slot
-
-
-def _best(state: _State, nbytes: Size) -> Size | None:
-    """The size of the free slot to take."""
-    if nbytes in state.free:
-        return nbytes
-    best: Size | None = None
-    for size in state.free:
-        if is_nonnegative(size - nbytes) and (best is None or is_nonnegative(best - size)):
-            best = size
-    if best is not None:
-        return best
-    for size in state.free:
-        if is_nonnegative(nbytes - size) and (best is None or is_nonnegative(size - best)):
-            best = size
-    return best
-
-
-def _release(state: _State, slot: _Slot) -> None:
-    state.free.setdefault(slot.nbytes, []).append(slot)
-
-
-def _finish(fn: Function, state: _State) -> MemoryPlan:
-    total: Size = 0
-    for slot in state.slots:
-        slot.offset = total
-        total = total + floordiv(slot.nbytes + (ALIGNMENT - 1), ALIGNMENT) * ALIGNMENT
-    places: dict[Value, Place] = {}
-    for v, buffer in state.buffer.items():
-        places[v] = Arena(buffer.place.offset) if isinstance(buffer.place, _Slot) else buffer.place
-    copies = tuple((v, i) for i, v in enumerate(fn.results) if places[v] != Result(i))
-    return MemoryPlan(
-        places, {op: slot.offset for op, slot in state.scratch.items()}, copies, total
-    )

@@ -1,9 +1,9 @@
 """Outlining of batch-local regions.
 
-Most of a step computes each sample alone; only sums couple them. The pass puts maximal runs of such ops into `batched`
-ops, whose bodies work on a block of samples: a thread carries a few samples through all of it while they are in its
-cache, and threads meet once. What an op may do in a region is its own `locality`; `carried.py` and `placement.py` have
-the analysis and the order.
+Most of a step computes each sample alone; only sums couple them. The pass puts maximal runs of such
+ops into `batched` ops, whose bodies work on a block of samples: a thread carries a few samples
+through all of it while they are in its cache, and threads meet once. What an op may do in a region
+is its own `locality`; `carried.py` and `placement.py` have the analysis and the order.
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ _BLOCK = "block"
 class Outline(Pass):
     """Puts what is computed per sample into `batched` regions of `block` samples.
 
-    The same values up to the order of sums over the batch, which becomes that of `batched`. `expected` is the batch
-    for which the partial sums of a weight gradient are weighed against the rows that they sum; regions of fewer than
-    `least` ops that do not move elements alone stay as they are.
+    The same values up to the order of sums over the batch, which becomes that of `batched`.
+    `expected` is the batch for which the partial sums of a weight gradient are weighed against the
+    rows that they sum; regions of fewer than `least` ops that do not move elements alone stay as
+    they are.
     """
 
     name: ClassVar[str] = "outline"
@@ -51,7 +52,7 @@ class Outline(Pass):
 
     def run(self, fn: Function) -> Function:
         """`fn` with regions; `fn` itself where nothing is local."""
-        if any(isinstance(op, Batched | Fusion) for op in fn.ops):
+        if any(isinstance(op, Batched | Fusion) for op in fn.ops) or _BLOCK in fn.symbols:
             return fn
         local: Local = {}
         for op in fn.ops:

@@ -1,6 +1,7 @@
-"""When each op runs: levels of batch-local regions, so that few bytes per sample cross from one to the next.
+"""When each op runs: levels of regions, so that few bytes per sample cross from one to the next.
 
-Time runs top(0), region(0), top(1), region(1), ... A result of region L that combines samples is ready at top(L + 1).
+Time runs top(0), region(0), top(1), region(1), ... A result of region L that combines samples is
+ready at top(L + 1).
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ class Placement:
 def place(fn: Function, local: Local, batch: str) -> Placement:
     """Levels for all ops.
 
-    Early alone would store every activation of a forward pass that another sum holds up; late alone would keep
-    activations alive for weight gradients. So: an op that a later region waits for runs as late as possible; one that
-    none waits for (weight gradients, metrics) runs where its operands are made; and so does one that makes fewer
-    bytes than it frees.
+    Early alone would store every activation of a forward pass that another sum holds up; late alone
+    would keep activations alive for weight gradients. So: an op that a later region waits for runs
+    as late as possible; one that none waits for (weight gradients, metrics) runs where its operands
+    are made; and so does one that makes fewer bytes than it frees.
     """
     early = _earliest(fn, local)
     last = max((early[op] for op in local), default=0)  # no region for results alone
@@ -91,7 +92,7 @@ def _earliest(fn: Function, local: Local) -> dict[Op, int]:
 
 
 def _copied(fn: Function, local: Local, level: dict[Op, int], batch: str) -> set[Op]:
-    """Cheap ops whose rows are at hand wherever they are wanted: computed in each region, never stored."""
+    """Cheap ops whose rows are at hand where they are wanted: computed again, not stored."""
     wanted: dict[Value, int] = {}
     for op in fn.ops:
         for v in op.operands:

@@ -1,8 +1,8 @@
 """Splitting off what depends on the state alone.
 
-Packed, transposed or rescaled weights are the same from call to call until the state changes. They become a second
-function of the state, and its results further parameters of the first, so that the runtime computes them once for each
-version of the state.
+Packed, transposed or rescaled weights are the same from call to call until the state changes. They
+become a second function of the state, and its results further parameters of the first, so that the
+runtime computes them once for each version of the state.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from kgraph.passes.dce import without_dead_ops
 def split(fn: Function, state: int) -> tuple[Function | None, Function]:
     """`(prepare, main)`; None and `fn` where nothing worth it depends on the state alone.
 
-    `prepare` takes the first `state` parameters of `fn`; `main` takes these, then the results of `prepare`, then the
-    other parameters. What only repeats elements stays in `main`: loading it would cost more than making it.
+    `prepare` takes the first `state` parameters of `fn`; `main` takes these, then the results of
+    `prepare`, then the other parameters. What only repeats elements stays in `main`: loading it
+    would cost more than making it.
     """
     known: set[Value] = set(fn.params[:state])
     early: set[Op] = set()
@@ -38,7 +39,7 @@ def _grows(op: Op) -> bool:
 
 
 def _names_symbols(op: Op) -> bool:
-    """Does a result or an attribute, in regions too, depend on a size that `prepare` is not told?"""
+    """Does it depend, in a type, an attribute or a region, on a size that `prepare` is not told?"""
     if any(v.type.symbols for v in op.results):
         return True
     pending: list[object] = [op.__dict__[f] for f in op.attribute_fields]

@@ -1,9 +1,9 @@
 """The rewrite driver: local rules, dispatched by the op class, run to a fixed point.
 
-A rule looks at an op and, through its operands, at what made them. The driver walks the graph once in order and
-rebuilds it; an op is offered to its rules when it is appended, and so is every op that a rule makes. As operands come
-first and are final by then, one walk ends in a fixed point: there is no op left to which a rule applies. The cost is
-that of the graph and of the rewrites.
+A rule looks at an op and, through its operands, at what made them. The driver walks the graph once
+in order and rebuilds it; an op is offered to its rules when it is appended, and so is every op that
+a rule makes. As operands come first and are final by then, one walk ends in a fixed point: there is
+no op left to which a rule applies. The cost is that of the graph and of the rewrites.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ class _Count:
 
 @dataclass
 class RuleSet:
-    """Rules by op class. As a decorator it takes a rule; the annotation of `op` says what the rule sees."""
+    """Rules by op class.
+
+    As a decorator it takes a rule; the annotation of `op` says what the rule sees.
+    """
 
     name: str
     rules: dict[type[Op], list[Rule]] = field(default_factory=dict)
@@ -91,12 +94,16 @@ class _RewritingBuilder(Builder):
         self._left -= 1
         if self._left < 0:
             raise KGraphError(
-                f"{self._limit} rewrites by the rules of {self._rules.name} came to no end; the last were {', '.join(self._recent)}"
+                f"{self._limit} rewrites by the rules of {self._rules.name} came to no end; "
+                f"the last were {', '.join(self._recent)}"
             )
 
 
 def rewrite(fn: Function, rules: RuleSet, limit: int = 0) -> Function:
-    """`fn` after all rules, in regions too, without the ops that have become dead. `fn` itself where no rule applies."""
+    """`fn` after all rules, in regions too, without the ops that have become dead.
+
+    `fn` itself where no rule applies.
+    """
     fn = in_regions(fn, lambda region: rewrite(region, rules, limit))
     b = _RewritingBuilder(rules, limit or 10_000 + 20 * len(fn.ops))
     env: dict[Value, Value] = {p: p for p in fn.params}
@@ -121,5 +128,6 @@ def print_counts(rules: RuleSet) -> None:
         code = rule.__code__
         place = f"{code.co_filename}:{code.co_firstlineno}"
         sys.stderr.write(
-            f"{count.hits:8} hits {count.misses:8} misses {count.seconds * 1e3:8.2f} ms  {rule.__name__}  {place}\n"
+            f"{count.hits:8} hits {count.misses:8} misses {count.seconds * 1e3:8.2f} ms  "
+            f"{rule.__name__}  {place}\n"
         )

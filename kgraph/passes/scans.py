@@ -11,11 +11,11 @@ from kgraph.passes.dce import without_dead_ops
 
 
 class MergeScans(Pass):
-    """Makes one scan of several with equal operands, length and direction, and drops results that nobody reads.
+    """Makes one scan of several over equal operands, and drops row results that nobody reads.
 
-    Differentiation leaves two forward scans side by side, the user's and one that also saves the carries; hash-consing
-    both bodies into one builder shows what they have in common. After it, no two scans of a function differ only in
-    their results, and every row result of a scan is read.
+    Differentiation leaves two forward scans side by side, the user's and one that also saves the
+    carries; hash-consing both bodies into one builder shows what they have in common. After it, no
+    two scans of a function differ only in their results, and every row result of a scan is read.
     """
 
     name: ClassVar[str] = "merge_scans"

@@ -41,7 +41,8 @@ exact = RuleSet("exact")
 class Simplify(Pass):
     """Fewer ops, same values. After it, no rule of `exact` applies.
 
-    `limit` bounds the rewrites; 0 is a bound that grows with the graph. Beyond it an error names the last rules.
+    `limit` bounds the rewrites; 0 is a bound that grows with the graph. Beyond it an error names
+    the last rules.
     """
 
     name: ClassVar[str] = "simplify"
@@ -234,12 +235,9 @@ def add_zero(op: Add, b: Builder) -> Value | None:
 @exact
 def add_of_negate(op: Add, b: Builder) -> Value | None:
     """x + -y  ->  x - y"""
-    match op.x.op, op.y.op:
-        case (_, Negate(x=y)):
-            found: Value = b.subtract(op.x, y)
-            return found
-        case (Negate(x=x), _):
-            found = b.subtract(op.y, x)
+    for x, y in ((op.x, op.y), (op.y, op.x)):
+        if isinstance(y.op, Negate):
+            found: Value = b.subtract(x, y.op.x)
             return found
     return None
 
@@ -363,7 +361,7 @@ def convert_and_back(op: Convert, b: Builder) -> Value | None:
 
 @exact
 def select_known(op: Select, b: Builder) -> Value | None:
-    """select(p, x, x)  ->  x; select(true, x, y)  ->  x; select(not(p), x, y)  ->  select(p, y, x)"""
+    """select(p, x, x), select(true, x, y)  ->  x; select(not(p), x, y)  ->  select(p, y, x)"""
     if op.on_true is op.on_false:
         return op.on_true
     number = splat_of(op.pred)
