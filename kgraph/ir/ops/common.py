@@ -124,9 +124,8 @@ def pad_array(
     out = np.full(shape, value, x.dtype)
     into, origin = [], []
     for lo, n, size, s in zip(low, x.shape, shape, step, strict=True):
-        first = max(
-            -(lo // s), 0
-        )  # element i lies at lo + i * s; the first and the last that are not cut off
+        # element i lies at lo + i * s; the first and the last that are not cut off
+        first = max(-(lo // s), 0)
         last = min(n - 1, (size - 1 - lo) // s)
         count = max(last - first + 1, 0)
         start = lo + first * s
