@@ -1,20 +1,22 @@
 """`kgraph cache`: the programs that were compiled before."""
 
+import datetime
 import sys
 
 from kgraph.runtime import cache_folder, disk_cache
 
 
 def list_entries() -> None:
-    """List the compiled programs: name, size, age and key."""
+    """List the compiled programs: size, last use, key and name."""
     entries = disk_cache().entries()
     for entry in entries:
-        sys.stdout.write(f"{entry}\n")
+        used = datetime.datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M")
+        sys.stdout.write(f"{entry.nbytes:>10,}  {used}  {entry.digest[:12]}  {entry.name}\n")
     sys.stdout.write(f"{len(entries)} programs in {cache_folder()}\n")
 
 
 def explain() -> None:
-    """Say why the last programs were compiled: what differed from those in the cache."""
+    """Say why the last program was compiled: what differed from those in the cache."""
     for line in disk_cache().explain():
         sys.stdout.write(f"{line}\n")
 

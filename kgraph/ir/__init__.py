@@ -3,6 +3,7 @@
 from kgraph.ir import ops  # noqa: F401  # fills the op table
 from kgraph.ir.bind import bind, bind_attribute, bind_op, bind_type
 from kgraph.ir.build import Builder
+from kgraph.ir.cost import flops, total_flops, traffic
 from kgraph.ir.dims import (
     Dim,
     Shape,
@@ -33,6 +34,7 @@ from kgraph.ir.graph import OPS, Array, Fact, Function, Op, Param, Value, users
 from kgraph.ir.literal import Literal
 from kgraph.ir.locality import All, Combine, Locality, Rows
 from kgraph.ir.location import NOWHERE, Location
+from kgraph.ir.network import to_networkx
 from kgraph.ir.parse import parse, parse_type
 from kgraph.ir.text import op_text, to_text
 from kgraph.ir.types import (
@@ -50,6 +52,7 @@ from kgraph.ir.types import (
 from kgraph.ir.verify import verify
 
 __all__ = [
+    "flops", "to_networkx", "total_flops", "traffic",
     "DTYPES", "FLOATS", "INTEGERS", "NOWHERE", "OPS", "SIGNED", "UNSIGNED", "All", "Array",
     "Builder", "Combine", "Dim", "Fact", "Function", "IRError", "KGraphError", "Literal",
     "Locality", "Location", "NotDifferentiableError", "Op", "Param", "ParseError", "Rows",

@@ -132,11 +132,9 @@ def _as_metric(item: Any, target: Any, prediction: Any) -> Metric:
 
 def _coding(target: Any, prediction: Any) -> int:
     """How targets say the class: 0 binary, 1 one-hot, 2 by index."""
-    if (
-        (len(target.shape) == len(prediction.shape)
-        and prediction.shape[-1] == 1)
-        or len(prediction.shape) == 1
-    ):
+    if (len(target.shape) == len(prediction.shape) and prediction.shape[-1] == 1) or len(
+        prediction.shape
+    ) == 1:
         return 0
     same = len(target.shape) == len(prediction.shape) and target.shape[-1] == prediction.shape[-1]
     return 1 if same else 2

@@ -13,7 +13,14 @@ import numpy as np
 
 from kgraph.ir import Array, Function, SizeNeededError, TensorType, Value, bind_type, verify
 from kgraph.ops._scope import PACKAGE, here
-from kgraph.ops._signature import Symbolic, Template, argument_types, leading_codes, rebuild, take_apart
+from kgraph.ops._signature import (
+    Symbolic,
+    Template,
+    argument_types,
+    leading_codes,
+    rebuild,
+    take_apart,
+)
 from kgraph.ops._tensor import Tensor
 from kgraph.ops._trace import EagerTrace, Trace, opened
 from kgraph.ops._variable import Variable
@@ -125,6 +132,22 @@ class Step:
             with self._lock:
                 found = self._compile(args, signature, arrays)
         return self._run(found, arrays)
+
+    def trace(self, *args: Any) -> Traced:
+        """The program for these arguments, as it is before compilation."""
+        arrays: list[Array] = []
+        take_apart(args, arrays, [])
+        codes = leading_codes(arrays) if self.symbolic_batch else None
+        types = argument_types(arrays, codes, self.symbolic)
+        sizes: dict[str, int] = {}
+        while True:
+            try:
+                return traced(self.fn, args, types, sizes, self.name)
+            except SizeNeededError as error:
+                places = {s: place for s in error.symbols if (place := _where(types, s))}
+                if not places.keys() - sizes.keys():
+                    raise
+                sizes.update({s: arrays[i].shape[k] for s, (i, k) in places.items()})
 
     def _signature(self, args: Any, arrays: list[Array]) -> Hashable:
         """What decides which trace fits, as far as it is known before tracing."""

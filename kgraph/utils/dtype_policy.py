@@ -90,4 +90,6 @@ def get_policy(identifier: Any) -> DTypePolicy:
         return DTypePolicy.from_config(identifier["config"])
     if isinstance(identifier, str):
         return DTypePolicy(identifier)
-    return DTypePolicy(getattr(identifier, "__name__", None) or getattr(identifier, "name", str(identifier)))
+    return DTypePolicy(
+        getattr(identifier, "__name__", None) or getattr(identifier, "name", str(identifier))
+    )

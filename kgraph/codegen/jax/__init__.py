@@ -12,7 +12,9 @@ from kgraph.passes.decompose import Decompose
 from kgraph.passes.pipeline import simplification
 
 
-def compile(fn: Function, *, state: int, donate: Mapping[int, int], options: Options) -> object:  # Backend
+def compile(
+    fn: Function, *, state: int, donate: Mapping[int, int], options: Options
+) -> object:  # Backend
     """An executable of `fn`."""
     from kgraph.codegen.jax.executable import JaxExecutable
     from kgraph.codegen.jax.lowering import lower
