@@ -8,6 +8,9 @@ from kgraph.registry import keras_export
 
 __all__ = ["CTC", "ctc"]
 
+# The log-probability of what cannot be: finite, so that no gradient becomes NaN.
+_NEVER = -1e5
+
 
 @keras_export("keras.losses.ctc")
 def ctc(y_true: Any, y_pred: Any) -> Any:
@@ -30,10 +33,36 @@ def ctc(y_true: Any, y_pred: Any) -> Any:
             "Predictions of the CTC loss are logits of shape (batch, time, classes), rank 3; "
             f"got shape {tuple(y_pred.shape)}."
         )
-    batch, time = ops.shape(y_pred)[:2]
-    output_length = time * ops.ones((batch,), dtype="int32")
-    target_length = ops.cast(ops.sum(ops.not_equal(y_true, 0), axis=-1), "int32")
-    return ops.ctc_loss(y_true, y_pred, target_length, output_length, mask_index=0)
+    y_pred = ops.convert_to_tensor(y_pred)
+    labels = ops.cast(y_true, "int32")
+    batch, length = ops.shape(labels)
+    # Between, before and after the labels there may be blanks: b, l1, b, l2, ..., b.
+    places = 2 * length + 1
+    path = ops.stack([ops.zeros_like(labels), labels], axis=-1)
+    path = ops.pad(ops.reshape(path, (batch, 2 * length)), ((0, 0), (0, 1)))
+    scores = ops.take_along_axis(
+        ops.log_softmax(y_pred, axis=-1), ops.expand_dims(path, 1), axis=-1
+    )
+    # A blank between two labels may be left out, unless they are equal.
+    skips = ops.not_equal(path[:, 2:], path[:, :-2])
+    skips = ops.logical_and(skips, ops.not_equal(path[:, 2:], 0))
+    barred = ops.where(ops.pad(skips, ((0, 0), (2, 0))), 0.0, _NEVER)
+
+    def advance(reached: Any, score: Any) -> tuple[Any, None]:
+        """The log-probabilities of being at each place, one time step on."""
+        one = ops.pad(reached[:, :-1], ((0, 0), (1, 0)), constant_values=_NEVER)
+        two = ops.pad(reached[:, :-2], ((0, 0), (2, 0)), constant_values=_NEVER)
+        ways = ops.stack([reached, one, two + barred])
+        return ops.logsumexp(ways, axis=0) + score, None
+
+    scores = ops.transpose(scores, (1, 0, 2))
+    at_start = ops.where(ops.arange(places) < 2, scores[0], _NEVER)
+    reached, _ = ops.scan(advance, at_start, scores[1:])
+    # A path ends at the last label or at the blank behind it; padding lies beyond.
+    last = 2 * ops.sum(ops.cast(ops.not_equal(labels, 0), "int32"), axis=-1, keepdims=True)
+    place = ops.arange(places)
+    ends = ops.logical_or(ops.equal(place, last), ops.equal(place, last - 1))
+    return -ops.logsumexp(ops.where(ends, reached, _NEVER), axis=-1)
 
 
 @keras_export("keras.losses.CTC")
