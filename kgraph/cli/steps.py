@@ -30,7 +30,7 @@ def trace_step(model: Any, kind: str | None) -> Function:
         )
     x = tree.map_structure(lambda t: _stand_in(t.shape, t.dtype), model.input)
     y = None if kind == "predict" else _targets(model)
-    return model._step({"evaluate": "test"}.get(kind, kind)).trace(x, y, None).function  # type: ignore[no-any-return]
+    return model._step_program({"evaluate": "test"}.get(kind, kind)).trace(x, y, None).function  # type: ignore[no-any-return]
 
 
 def _stand_in(shape: Any, dtype: str) -> Any:

@@ -246,7 +246,7 @@ class Trainer:
         if self._loss_tracker is not None:
             self._loss_tracker.update_state(loss, sample_weight=ops.shape(tree.flatten(x)[0])[0])
 
-    def _step(self, kind: str) -> Callable[..., Any]:
+    def _step_program(self, kind: str) -> Callable[..., Any]:
         """The compiled step; made anew after `compile` and when layers are frozen or thawed."""
         trainable = tuple(v.trainable for v in self.variables) if kind == "train" else ()  # type: ignore[attr-defined]  # Layer
         found = self._steps.get(kind)
@@ -324,7 +324,7 @@ class Trainer:
         self.stop_training = False
         callback_list.on_train_begin()
         batches = _Batches(source, steps_per_epoch)
-        step = self._step("train")
+        step = self._step_program("train")
         logs: dict[str, Any] = {}
         for epoch in range(initial_epoch, epochs):
             self.reset_metrics()
@@ -347,7 +347,7 @@ class Trainer:
                 found = self._run_evaluation(validation, validation_steps, callback_list)
                 logs.update({f"val_{name}": value for name, value in sorted(found.items())})
             callback_list.on_epoch_end(epoch, logs)
-            step = self._step("train")  # a callback may have frozen layers
+            step = self._step_program("train")  # a callback may have frozen layers
             if self.stop_training:
                 break
         callback_list.on_train_end(logs)
@@ -378,7 +378,7 @@ class Trainer:
     def _run_evaluation(self, source: Any, steps: int | None, callback_list: Any) -> dict[str, Any]:
         callback_list.on_test_begin()
         self.reset_metrics()
-        step = self._step("test")
+        step = self._step_program("test")
         logs: dict[str, Any] = {}
         for index, group in _Batches(source, steps).epoch(self.steps_per_execution):
             callback_list.on_test_batch_begin(index)
@@ -408,7 +408,7 @@ class Trainer:
             callbacks, verbose, history=False, steps=steps or source.num_batches
         )
         callback_list.on_predict_begin()
-        step = self._step("predict")
+        step = self._step_program("predict")
         parts: list[Any] = []
         for index, group in _Batches(source, steps).epoch(self.steps_per_execution):
             callback_list.on_predict_batch_begin(index)
@@ -438,7 +438,7 @@ class Trainer:
         self._assert_compiled("train_on_batch")
         x, y, sample_weight = tree.map_structure(as_array, (x, y, sample_weight))
         results = _plain(
-            self._step("train")(x, y, weights_of_classes(y, sample_weight, class_weight))
+            self._step_program("train")(x, y, weights_of_classes(y, sample_weight, class_weight))
         )
         return results if return_dict else _listed(results)
 
@@ -447,12 +447,12 @@ class Trainer:
     ) -> Any:
         """Loss and metrics of one batch, which go on counting from call to call."""
         self._assert_compiled("test_on_batch")
-        results = _plain(self._step("test")(*tree.map_structure(as_array, (x, y, sample_weight))))
+        results = _plain(self._step_program("test")(*tree.map_structure(as_array, (x, y, sample_weight))))
         return results if return_dict else _listed(results)
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as arrays."""
-        return self._step("predict")(tree.map_structure(as_array, x), None, None)
+        return self._step_program("predict")(tree.map_structure(as_array, x), None, None)
 
     # ---- helpers ----
 
