@@ -34,17 +34,29 @@ def compile_object(ir_text: str, target: Target) -> bytes:
     Raises:
         AssemblyError: the text is not valid LLVM IR.
     """
+    with _lock, _parsed(ir_text) as module:
+        return bytes(_machine(target).emit_object(module))
+
+
+def assembly(ir_text: str, target: Target) -> str:
+    """The assembler's text of what `compile_object` makes, for people to read.
+
+    Raises:
+        AssemblyError: the text is not valid LLVM IR.
+    """
+    with _lock, _parsed(ir_text) as module:
+        return str(_machine(target).emit_assembly(module))
+
+
+def _parsed(ir_text: str) -> llvm.ModuleRef:
+    """The verified module of a text, in a context of its own."""
     llvm = _llvm()
-    with _lock:
-        machine = _machine(target)
-        context = llvm.create_context()
-        try:
-            module = llvm.parse_assembly(ir_text, context=context)
-            module.verify()
-        except RuntimeError as error:
-            raise AssemblyError(_explain(str(error), ir_text)) from None
-        with module:
-            return bytes(machine.emit_object(module))
+    try:
+        module = llvm.parse_assembly(ir_text, context=llvm.create_context())
+        module.verify()
+    except RuntimeError as error:
+        raise AssemblyError(_explain(str(error), ir_text)) from None
+    return module
 
 
 def llvm_version() -> str:
