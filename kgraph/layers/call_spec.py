@@ -8,7 +8,7 @@ from typing import Any
 from kgraph.ops import KerasTensor, Tensor, Variable
 from kgraph.utils import tree
 
-__all__ = ["CallSpec", "is_tensor_like", "shape_of", "signature_of"]
+__all__ = ["CallSpec", "is_tensor_like", "shape_of", "signature_of", "specs_of"]
 
 
 @lru_cache(maxsize=4096)
@@ -19,14 +19,32 @@ def signature_of(function: Callable[..., Any]) -> inspect.Signature:
 
 def is_tensor_like(x: Any) -> bool:
     """Is it an array or tensor of any kind?"""
-    return isinstance(x, Tensor | KerasTensor | Variable) or (hasattr(x, "shape") and hasattr(x, "dtype"))
+    return isinstance(x, Tensor | KerasTensor | Variable) or (
+        hasattr(x, "shape") and hasattr(x, "dtype")
+    )
 
 
 def shape_of(x: Any) -> Any:
     """Shapes with None for unknown sizes, in the structure of `x`."""
     return tree.map_structure(
-        lambda leaf: tuple(d if isinstance(d, int) else None for d in leaf.shape) if is_tensor_like(leaf) else None, x
+        lambda leaf: (
+            tuple(d if isinstance(d, int) else None for d in leaf.shape)
+            if is_tensor_like(leaf)
+            else None
+        ),
+        x,
     )
+
+
+def specs_of(shapes: Any, dtype: str) -> Any:
+    """KerasTensors of shapes, in their structure."""
+    if isinstance(shapes, list | tuple) and all(d is None or isinstance(d, int) for d in shapes):
+        return KerasTensor(shapes, dtype)
+    if isinstance(shapes, dict):
+        return {key: specs_of(shape, dtype) for key, shape in shapes.items()}
+    if isinstance(shapes, list | tuple):
+        return type(shapes)(specs_of(shape, dtype) for shape in shapes)
+    raise ValueError(f"Expected a shape or a structure of shapes; got {shapes!r}.")
 
 
 class CallSpec:
@@ -39,7 +57,9 @@ class CallSpec:
         first: the first argument.
     """
 
-    def __init__(self, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(
+        self, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
         signature = signature_of(call)
         bound = signature.bind(None, *args, **kwargs)
         names = list(signature.parameters)[1:]
@@ -51,7 +71,9 @@ class CallSpec:
                 found.update(found.pop(parameter.name, {}))
         self.arguments: dict[str, Any] = found
         self.tensor_names = [name for name, value in found.items() if _has_tensors(value)]
-        self.first: Any = found[self.tensor_names[0]] if self.tensor_names else next(iter(found.values()), None)
+        self.first: Any = (
+            found[self.tensor_names[0]] if self.tensor_names else next(iter(found.values()), None)
+        )
 
     def shapes(self) -> dict[str, Any]:
         """The shape of each tensor argument, under the parameter's name."""
@@ -60,4 +82,8 @@ class CallSpec:
 
 def _has_tensors(value: Any) -> bool:
     leaves = tree.flatten(value)
-    return bool(leaves) and any(is_tensor_like(leaf) for leaf in leaves) and all(leaf is None or is_tensor_like(leaf) for leaf in leaves)
+    return (
+        bool(leaves)
+        and any(is_tensor_like(leaf) for leaf in leaves)
+        and all(leaf is None or is_tensor_like(leaf) for leaf in leaves)
+    )

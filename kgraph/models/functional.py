@@ -19,7 +19,8 @@ __all__ = ["Functional", "functional_from_config"]
 class Functional(Model):
     """The model from `inputs` to `outputs`, structures of KerasTensors."""
 
-    _untracked = frozenset({"_nodes"})
+    _untracked = Model._untracked | {"_nodes"}
+    _mutable_when_built = True
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         return object.__new__(cls)

@@ -20,6 +20,9 @@ class Model(Trainer, Layer):
     uses them in `call(inputs, training=None)`.
     """
 
+    # what `compile` keeps is no part of the layer
+    _untracked = frozenset({"_compile_config", "_compile_loss", "_compile_metrics", "_loss_tracker", "_steps", "history", "loss", "optimizer"})
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Model and _is_functional(args, kwargs):
             from kgraph.models.functional import Functional

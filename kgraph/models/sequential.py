@@ -22,7 +22,8 @@ class Sequential(Model):
         name: of the model.
     """
 
-    _untracked = frozenset({"_functional"})
+    _untracked = Model._untracked | {"_functional"}
+    _mutable_when_built = True
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         return object.__new__(cls)
