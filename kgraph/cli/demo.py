@@ -13,23 +13,26 @@ def demo(
     batch_size: Annotated[int, typer.Option(help="Digits of a training step.")] = 128,
 ) -> None:
     """Train a convolutional network on 6,000 handwritten digits and test it on 1,000 others."""
-    import kgraph as keras
+    from kgraph import layers
+    from kgraph.datasets import mnist
+    from kgraph.models import Sequential
     from kgraph.runtime import backend, thread_count
+    from kgraph.utils import set_random_seed
 
-    (x_train, y_train), (x_test, y_test) = keras.datasets.mnist.load_embedded()
+    (x_train, y_train), (x_test, y_test) = mnist.load_embedded()
     x_train, x_test = (np.expand_dims(x.astype("float32") / 255, -1) for x in (x_train, x_test))
-    keras.utils.set_random_seed(1)
-    model = keras.Sequential(
+    set_random_seed(1)
+    model = Sequential(
         [
-            keras.layers.Input(shape=(28, 28, 1)),
-            keras.layers.Conv2D(64, kernel_size=(3, 3), activation="relu"),
-            keras.layers.Conv2D(64, kernel_size=(3, 3), activation="relu"),
-            keras.layers.MaxPooling2D(pool_size=(2, 2)),
-            keras.layers.Conv2D(128, kernel_size=(3, 3), activation="relu"),
-            keras.layers.Conv2D(128, kernel_size=(3, 3), activation="relu"),
-            keras.layers.GlobalAveragePooling2D(),
-            keras.layers.Dropout(0.5),
-            keras.layers.Dense(10, activation="softmax"),
+            layers.Input(shape=(28, 28, 1)),
+            layers.Conv2D(64, kernel_size=(3, 3), activation="relu"),
+            layers.Conv2D(64, kernel_size=(3, 3), activation="relu"),
+            layers.MaxPooling2D(pool_size=(2, 2)),
+            layers.Conv2D(128, kernel_size=(3, 3), activation="relu"),
+            layers.Conv2D(128, kernel_size=(3, 3), activation="relu"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dropout(0.5),
+            layers.Dense(10, activation="softmax"),
         ]
     )
     model.compile(loss="sparse_categorical_crossentropy", optimizer="adam", metrics=["accuracy"])
