@@ -61,8 +61,22 @@ def _dependent(ops: Sequence[Op], wrt: Iterable[Value]) -> set[Value]:
     active = set(wrt)
     for op in ops:
         if not active.isdisjoint(op.operands):
-            active.update(v for v in op.results if is_float(v.dtype))
+            active.update(v for v in _reached(op, active) if is_float(v.dtype))
     return active
+
+
+def _reached(op: Op, active: set[Value]) -> Sequence[Value]:
+    """The results that depend on active operands; regions are looked into."""
+    if not isinstance(op, If | Case | Scan):
+        return op.results
+    given = op.operands if isinstance(op, Scan) else op.captures
+    found: set[int] = set()
+    for region in op.regions:
+        reached = {p for p, v in zip(region.params, given, strict=True) if v in active}
+        carries = _carried(op, reached) if isinstance(op, Scan) else set()
+        reached = _dependent(region.ops, reached | carries)
+        found.update(i for i, v in enumerate(region.results) if v in reached)
+    return [op.results[i] for i in sorted(found)]
 
 
 def _vjp(b: Builder, op: Op, grads: Sequence[Value | None], active: set[Value]) -> Gradients:
@@ -192,15 +206,20 @@ def _scan_vjp(op: Op, b: Builder, grads: Sequence[Value | None], active: set[Val
 
 def _active_carries(op: Scan, active: set[Value]) -> list[int]:
     """The carries that depend on active operands, at the start or after some steps."""
-    n = len(op.init)
-    found = {p for p, v in zip(op.body.params, op.operands, strict=True) if v in active}
+    given = {p for p, v in zip(op.body.params, op.operands, strict=True) if v in active}
+    found = _carried(op, given)
+    return [i for i, p in enumerate(op.body.params[: len(op.init)]) if p in found]
+
+
+def _carried(op: Scan, given: set[Value]) -> set[Value]:
+    """The carries of the body that depend on the parameters `given`, after any number of steps."""
+    carries = list(zip(op.body.params, op.body.results[: len(op.init)], strict=False))
+    found = {p for p, _ in carries if p in given}
     while True:
-        reached = _dependent(op.body.ops, found)
-        more = {
-            p for p, v in zip(op.body.params, op.body.results[:n], strict=False) if v in reached
-        }
+        reached = _dependent(op.body.ops, given | found)
+        more = {p for p, v in carries if v in reached}
         if more <= found:
-            return [i for i in range(n) if op.body.params[i] in found]
+            return found
         found |= more
 
 

@@ -7,7 +7,7 @@ runtime computes them once for each version of the state.
 
 from __future__ import annotations
 
-from kgraph.ir import Builder, Dim, Function, Op, Value, is_nonnegative
+from kgraph.ir import Builder, Dim, Function, Op, Value
 from kgraph.ir.ops.shape import BroadcastInDim, Constant, Iota, Reshape
 from kgraph.passes.dce import without_dead_ops
 
@@ -22,20 +22,13 @@ def split(fn: Function, state: int) -> tuple[Function | None, Function]:
     known: set[Value] = set(fn.params[:state])
     early: set[Op] = set()
     for op in fn.ops:
-        if all(v in known for v in op.operands) and not _grows(op) and not _names_symbols(op):
+        if all(v in known for v in op.operands) and not _names_symbols(op):
             early.add(op)
             known.update(op.results)
     wanted = _wanted(fn, early)
     if not wanted:
         return None, fn
     return _prepare(fn, state, wanted), _main(fn, state, wanted)
-
-
-def _grows(op: Op) -> bool:
-    """Is the result only a repetition, with more elements than the operand?"""
-    return isinstance(op, BroadcastInDim) and not is_nonnegative(
-        op.x.type.nbytes - op.result.type.nbytes
-    )
 
 
 def _names_symbols(op: Op) -> bool:

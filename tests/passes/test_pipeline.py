@@ -1,0 +1,92 @@
+"""Whole programs: each pass alone and each prefix of the pipeline keep the interpreter's answers."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from kgraph.ir import Array, Function, evaluate, parse, to_text, verify
+from kgraph.passes.base import PASSES, Pass, run_passes
+from kgraph.passes.outline import Outline
+from kgraph.passes.pipeline import llvm_pipeline, simplification
+from tests.harness import assert_close
+from tests.programs import MAKERS, Program
+
+BATCHES = (1, 3, 8, 11)
+NAMES = [make.__name__ for make in MAKERS]
+
+
+@cache
+def program(name: str) -> Program:
+    """In float64, so that a wrong term shows and another order of a sum does not."""
+    return next(make for make in MAKERS if make.__name__ == name)("float64")
+
+
+@cache
+def answers(name: str, batch: int) -> list[Array]:
+    return evaluate(program(name).fn, program(name).arguments(batch))
+
+
+def assert_same(name: str, fn: Function, batches: tuple[int, ...] = (3,)) -> None:
+    for batch in batches:
+        found = evaluate(fn, program(name).arguments(batch))
+        for a, b in zip(answers(name, batch), found, strict=True):
+            assert_close(a, b, 1e-11)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("pass_name", sorted(PASSES))
+def test_a_pass_alone(name: str, pass_name: str) -> None:
+    fn = program(name).fn
+    pass_: Pass = PASSES[pass_name]()
+    after = run_passes(fn, [pass_], check=True)
+    assert_same(name, after)
+    assert to_text(pass_.run(after)) == to_text(after), "a second run changes the function"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_prefixes_of_the_pipeline(name: str) -> None:
+    fn = program(name).fn
+    for pass_ in llvm_pipeline():
+        after = run_passes(fn, [pass_], check=True)
+        if after is not fn:
+            assert_same(name, after)
+        fn = after
+    assert to_text(parse(to_text(fn))) == to_text(fn)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_batch_through_regions(name: str) -> None:
+    fn = run_passes(program(name).fn, llvm_pipeline(), check=True)
+    assert any(op.name == "batched" for op in fn.ops)
+    assert_same(name, fn, BATCHES)
+
+
+@pytest.mark.parametrize("block", [1, 4])
+def test_any_block(block: int) -> None:
+    for name in ("mlp", "convnet", "lstm", "batch_norm"):
+        before = run_passes(program(name).fn, simplification())
+        fn = Outline(block=block).run(before)
+        verify(fn)
+        assert_same(name, fn, (3, 11))
+
+
+def test_a_step_is_one_region() -> None:
+    """What the outlining is for: nothing but sums leaves the region of a plain training step."""
+    for name, regions in [("mlp", 1), ("convnet", 1), ("lstm", 1), ("attention", 1)]:
+        fn = Outline().run(run_passes(program(name).fn, simplification()))
+        found = [op for op in fn.ops if op.name == "batched"]
+        assert len(found) == regions, name
+        kinds = {kind for op in found for kind, _ in op.gives}  # type: ignore[attr-defined]
+        assert kinds == {"sum"}, name
+
+
+def test_disabled_passes_are_left_out() -> None:
+    fn = run_passes(program("mlp").fn, llvm_pipeline(), disabled=["outline", "fuse"], check=True)
+    assert not any(op.region_fields for op in fn.ops)
+
+
+def test_an_unknown_pass_is_an_error() -> None:
+    with pytest.raises(Exception, match="there is no pass called outlin; expected"):
+        run_passes(program("mlp").fn, llvm_pipeline(), disabled=["outlin"])
