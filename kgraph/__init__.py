@@ -20,7 +20,6 @@ _SUBMODULES = frozenset(
 )
 
 _HOMES = {
-    "Function": "kgraph.models",
     "Initializer": "kgraph.initializers",
     "Input": "kgraph.layers",
     "InputSpec": "kgraph.layers",
