@@ -84,7 +84,9 @@ def soft_shrink(x: Any, threshold: float = 0.5) -> Any:
 def sparse_plus(x: Any) -> Any:
     """0 below -1, x above 1, a parabola between."""
     between = divide(multiply(add(x, 1.0), add(x, 1.0)), 4)
-    return where(FUNCTIONS["less_equal"](x, -1.0), 0.0, where(FUNCTIONS["greater_equal"](x, 1.0), x, between))
+    return where(
+        FUNCTIONS["less_equal"](x, -1.0), 0.0, where(FUNCTIONS["greater_equal"](x, 1.0), x, between)
+    )
 
 
 @op("nn.Silu")

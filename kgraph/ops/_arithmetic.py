@@ -68,8 +68,10 @@ def floor_divide(x1: Any, x2: Any) -> Any:
     if dtype in UNSIGNED:
         return context.wrap(b.divide(x, y))
     if dtype in FLOATS:
-        rest = _mod(b, x, y)
-        return context.wrap(b.round_nearest_afz(b.divide(b.subtract(x, rest), y)))
+        # a division by 0 gives infinity, though its remainder is NaN
+        by_zero = b.compare(y, b.splat(0, y.type), "EQ")
+        whole = b.select(by_zero, x, b.subtract(x, _mod(b, x, y)))
+        return context.wrap(b.round_nearest_afz(b.divide(whole, y)))
     quotient, zero = b.divide(x, y), b.splat(0, x.type)
     inexact = b.compare(b.remainder(x, y), zero, "NE")
     below = b.and_(inexact, b.compare(b.sign(x), b.sign(y), "NE"))
@@ -94,15 +96,13 @@ def _numbers(x1: Any, x2: Any) -> tuple[Any, list[Value]]:
     return promoted(x1, x2, at_least="int32" if common_dtype(x1, x2) == "bool" else None)
 
 
-def _mod(b: Any, x: Value, y: Value) -> Value:
+def _mod(b: Any, x: Value, y: Value) -> Any:
     rest, zero = b.remainder(x, y), b.splat(0, x.type)
     if x.type.dtype in UNSIGNED:
-        found: Value = rest
-        return found
+        return rest
     signs_differ = b.compare(b.compare(rest, zero, "LT"), b.compare(y, zero, "LT"), "NE")
     wrong = b.and_(b.compare(rest, zero, "NE"), signs_differ)
-    found = b.select(wrong, b.add(rest, y), rest)
-    return found
+    return b.select(wrong, b.add(rest, y), rest)
 
 
 @op("numpy.Power", 2)
@@ -148,7 +148,7 @@ def absolute(x: Any) -> Any:
 
 
 @op("numpy.Abs")
-def abs(x: Any) -> Any:  # noqa: A001  # Keras's name
+def abs(x: Any) -> Any:  # Keras's name
     """The absolute value."""
     return absolute(x)
 
@@ -221,5 +221,3 @@ def clip(x: Any, x_min: Any, x_max: Any) -> Any:
 def _cast(x: Any, dtype: str) -> Any:
     context, value = entered(x, dtype)
     return context.wrap(value)
-
-

@@ -8,9 +8,9 @@ from typing import Any
 
 from kgraph.ir import Function, TensorType, Value
 from kgraph.ops._dispatch import op
+from kgraph.ops._dtypes import join
 from kgraph.ops._logic import truth
 from kgraph.ops._promote import broadcast_shapes
-from kgraph.ops._dtypes import join
 from kgraph.ops._regions import Body, as_number, is_symbolic, symbolic_trace, union
 from kgraph.ops._scope import current_location, current_trace
 from kgraph.ops._signature import Template
@@ -116,7 +116,9 @@ def _joined(
 
 def _shown(body: Body) -> Any:
     types = [v.type for v in body.values]
-    return tree.map_structure(lambda x: types[x.index] if isinstance(x, Template) else x, body.structure)
+    return tree.map_structure(
+        lambda x: types[x.index] if isinstance(x, Template) else x, body.structure
+    )
 
 
 def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -130,7 +132,9 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(f)
     def run(*args: Any) -> Any:
         outer = current_trace()
-        if outer is None or not any(isinstance(leaf, Tensor) or is_symbolic(leaf) for leaf in tree.flatten(args)):
+        if outer is None or not any(
+            isinstance(leaf, Tensor) or is_symbolic(leaf) for leaf in tree.flatten(args)
+        ):
             return f(*args)[0]
         return _with_gradient(outer, f, args)
 
@@ -180,7 +184,11 @@ def _custom_vjp(outer: Trace, given: list[Value], forward: Body, backward: Body)
     second = backward.function(captures, backward.values)
     n = len(given)
     zeros = [backward.region.b.splat(0, v.type) for v in captures]
-    order = (*second.params[:n], *second.params[len(backward.params) :], *second.params[n : len(backward.params)])
+    order = (
+        *second.params[:n],
+        *second.params[len(backward.params) :],
+        *second.params[n : len(backward.params)],
+    )
     second = Function(order, tuple(backward.region.b.ops), (*backward.values, *zeros))
     found = outer.b.custom_vjp((*given, *captures), first, second)
     values = found if isinstance(found, tuple) else (found,)

@@ -176,12 +176,16 @@ def _einsum_terms(subscripts: str, operands: Sequence[Any]) -> tuple[list[list[s
     given, arrow, out = text.partition("->")
     parts = given.split(",")
     if len(parts) != len(operands):
-        raise ValueError(f"einsum {subscripts!r} has {len(parts)} terms for {len(operands)} operands")
+        raise ValueError(
+            f"einsum {subscripts!r} has {len(parts)} terms for {len(operands)} operands"
+        )
     ranks = [len(getattr(x, "shape", ())) for x in operands]
     terms = [_names(p, r, subscripts) for p, r in zip(parts, ranks, strict=True)]
     dots = max([sum(n.isdigit() for n in t) for t in terms], default=0)
     if arrow:
-        result = _names(out, len(out.replace("...", "")) + dots if "..." in out else len(out), subscripts)
+        result = _names(
+            out, len(out.replace("...", "")) + dots if "..." in out else len(out), subscripts
+        )
     else:
         every = [n for t in terms for n in t]
         once = sorted({n for n in every if not n.isdigit() and every.count(n) == 1})
@@ -195,7 +199,11 @@ def _einsum_terms(subscripts: str, operands: Sequence[Any]) -> tuple[list[list[s
 def _names(term: str, rank: int, subscripts: str) -> list[str]:
     before, dots, after = term.partition("...")
     many = rank - len(before) - len(after)
-    if many < 0 or (not dots and many != 0) or not (before + after).isalpha() | (before + after == ""):
+    if (
+        many < 0
+        or (not dots and many != 0)
+        or not (before + after).isalpha() | (before + after == "")
+    ):
         raise ValueError(f"einsum {subscripts!r}: {term!r} does not fit an operand of rank {rank}")
     return [*before, *[str(k) for k in reversed(range(many))], *after]
 

@@ -46,10 +46,10 @@ def _type_of_number(x: float) -> str:
 def _of_list(x: Any, dtype: str | None) -> Array:
     """Lists of Python's numbers have the types of such numbers; those of arrays, numpy's."""
     array = np.asarray(x)
-    if dtype is None and array.dtype.kind in "iuf":
-        if all(not isinstance(leaf, np.ndarray | np.generic) for leaf in _leaves(x)):
-            dtype = "int32" if array.dtype.kind in "iu" else config.floatx()
-            return np.asarray(x, numpy_dtype(dtype))
+    plain = all(not isinstance(leaf, np.ndarray | np.generic) for leaf in _leaves(x))
+    if dtype is None and plain and array.dtype.kind in "iuf":
+        dtype = "int32" if array.dtype.kind in "iu" else config.floatx()
+        return np.asarray(x, numpy_dtype(dtype))
     return array
 
 

@@ -25,7 +25,9 @@ def _per_dim(value: Any, rank: int, name: str) -> tuple[int, ...]:
     """One int for all spatial dims, or one for each."""
     found = (int(value),) * rank if isinstance(value, int) else tuple(int(v) for v in value)
     if len(found) != rank:
-        raise ValueError(f"`{name}` must have an entry for each of {rank} spatial dims; got {value}")
+        raise ValueError(
+            f"`{name}` must have an entry for each of {rank} spatial dims; got {value}"
+        )
     return found
 
 
@@ -181,7 +183,11 @@ def conv_transpose(
     rank = x.type.rank - 2
     steps = _per_dim(strides, rank, "strides")
     dilation = _per_dim(dilation_rate, rank, "dilation_rate")
-    more = [None] * rank if output_padding is None else list(_per_dim(output_padding, rank, "output_padding"))
+    more = (
+        [None] * rank
+        if output_padding is None
+        else list(_per_dim(output_padding, rank, "output_padding"))
+    )
     channels = x.type.shape[-1 if data_format == "channels_last" else 1]
     if channels != w.type.shape[-1]:
         raise ValueError(
@@ -196,9 +202,7 @@ def conv_transpose(
     letters = _letters(rank, data_format)
     dims = f"{letters}_{letters.replace('b', '').replace('f', '')}oi->{letters}"
     return context.wrap(
-        context.b.convolution(
-            x, w, dims, (1,) * rank, pads, steps, dilation, (True,) * rank, 1, 1
-        )
+        context.b.convolution(x, w, dims, (1,) * rank, pads, steps, dilation, (True,) * rank, 1, 1)
     )
 
 
@@ -213,10 +217,8 @@ def _transposed_padding(
         return span - 1, span - 1 + extra
     if mode != "same":
         raise ValueError(f"`padding` must be 'same' or 'valid'; got {padding!r}")
-    if output_padding is None:  # the result has `stride` times the size
-        total = stride + span - 2
-    else:
-        total = span + span % 2 - 2 + output_padding
+    more = stride - span % 2 if output_padding is None else output_padding
+    total = span + span % 2 - 2 + more  # by default the result has `stride` times the size
     low = min(-(-total // 2), span - 1)
     return low, total - low
 
@@ -272,5 +274,7 @@ def average_pool(
     shape = (1, *_spatial(tuple(inputs.shape), data_format), 1)
     if data_format == "channels_first":
         shape = (1, 1, *shape[1:-1])
-    counts = _pool(ones(shape, dtype_of(inputs)), "sum", pool_size, strides, padding, data_format)[1]
+    counts = _pool(ones(shape, dtype_of(inputs)), "sum", pool_size, strides, padding, data_format)[
+        1
+    ]
     return divide(sums, counts)

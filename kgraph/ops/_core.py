@@ -45,10 +45,8 @@ def saturate_cast(x: Any, dtype: Any) -> Any:
 
 
 @op("core.ConvertToTensor")
-def convert_to_tensor(
-    x: Any, dtype: Any = None, sparse: Any = None, ragged: Any = None
-) -> Any:
-    """An array, number, list, variable or tensor as what ops give: an array, or a Tensor in a trace.
+def convert_to_tensor(x: Any, dtype: Any = None, sparse: Any = None, ragged: Any = None) -> Any:
+    """An array, number, list, variable or tensor as ops give them: an array, or a Tensor.
 
     Raises:
         TypeError: it is nothing of the kind.
@@ -88,7 +86,7 @@ def is_tensor(x: Any) -> bool:
 
 
 def shape(x: Any) -> tuple[Any, ...]:
-    """The sizes: ints, and Dims where only the running program knows them; None of a KerasTensor."""
+    """The sizes: ints, Dims where only the running program knows them, None of a KerasTensor."""
     found = getattr(x, "shape", None)
     return as_array(x).shape if found is None else tuple(found)
 

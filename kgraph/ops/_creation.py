@@ -159,7 +159,9 @@ def linspace(
     steps = num - 1 if endpoint else num
     first, last = cast(start, inner), cast(stop, inner)
     delta = FUNCTIONS["subtract"](last, first)
-    place = np.arange(num).astype(numpy_dtype(inner)) / np.asarray(max(steps, 1), numpy_dtype(inner))
+    place = np.arange(num).astype(numpy_dtype(inner)) / np.asarray(
+        max(steps, 1), numpy_dtype(inner)
+    )
     rank = len(FUNCTIONS["add"](first, last).shape)
     place = place.reshape((num,) + (1,) * rank)
     # a weighted mean, so that the last number is `stop` itself

@@ -37,7 +37,9 @@ def one_hot(
     kept = tuple(d for d in range(len(whole)) if d != dim)
     index = b.broadcast_in_dim(value, whole, kept)
     return context.wrap(
-        b.cast(b.compare(index, b.iota(whole, dim, value.type.dtype), "EQ"), standardize_dtype(dtype))
+        b.cast(
+            b.compare(index, b.iota(whole, dim, value.type.dtype), "EQ"), standardize_dtype(dtype)
+        )
     )
 
 

@@ -12,10 +12,39 @@ from kgraph.ops._dispatch import op
 from kgraph.ops._promote import common_dtype, dtype_of, promoted
 
 __all__ = [
-    "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cbrt", "ceil",
-    "cos", "cosh", "deg2rad", "erf", "erfinv", "exp", "exp2", "expm1", "floor", "log", "log10",
-    "log1p", "log2", "logaddexp", "logaddexp2", "rad2deg", "round", "rsqrt", "sin", "sinh",
-    "sqrt", "tan", "tanh", "trunc",
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
+    "arctan",
+    "arctan2",
+    "arctanh",
+    "cbrt",
+    "ceil",
+    "cos",
+    "cosh",
+    "deg2rad",
+    "erf",
+    "erfinv",
+    "exp",
+    "exp2",
+    "expm1",
+    "floor",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "logaddexp",
+    "logaddexp2",
+    "rad2deg",
+    "round",
+    "rsqrt",
+    "sin",
+    "sinh",
+    "sqrt",
+    "tan",
+    "tanh",
+    "trunc",
 ]  # fmt: skip
 
 
@@ -232,7 +261,7 @@ def trunc(x: Any) -> Any:
 
 
 @op("numpy.Round")
-def round(x: Any, decimals: int = 0) -> Any:  # noqa: A001  # Keras's name
+def round(x: Any, decimals: int = 0) -> Any:  # Keras's name
     """Rounded to so many decimals, halves to even."""
     dtype = dtype_of(x)
     if dtype in (*INTEGERS, "bool"):

@@ -17,7 +17,17 @@ from kgraph.ops._tensor import Tensor, TraceError
 from kgraph.ops._trace import context_of
 from kgraph.ops._variable import Variable
 
-__all__ = ["diag", "diagflat", "diagonal", "get_item", "take", "take_along_axis", "trace", "tril", "triu"]
+__all__ = [
+    "diag",
+    "diagflat",
+    "diagonal",
+    "get_item",
+    "take",
+    "take_along_axis",
+    "trace",
+    "tril",
+    "triu",
+]
 
 
 @op("numpy.GetItem", 1)
@@ -91,7 +101,10 @@ def _sliced(context: Any, value: Value, items: list[Any]) -> Value:
         limits.append(limit)
         strides.append(abs(step))
         dim += 1
-    if any(s != 0 or t != 1 for s, t in zip(starts, strides, strict=True)) or tuple(limits) != shape:
+    if (
+        any(s != 0 or t != 1 for s, t in zip(starts, strides, strict=True))
+        or tuple(limits) != shape
+    ):
         value = b.slice(value, tuple(starts), tuple(limits), tuple(strides))
     if backwards:
         value = b.reverse(value, tuple(backwards))
@@ -105,14 +118,16 @@ def _index(item: Any, n: Size) -> Size:
     try:
         i: int = item.__index__()
     except AttributeError:
-        raise IndexError(f"expected an int, a slice, None or `...` as an index; got {item!r}") from None
+        raise IndexError(
+            f"expected an int, a slice, None or `...` as an index; got {item!r}"
+        ) from None
     if isinstance(n, int) and not -n <= i < n:
         raise IndexError(f"index {i} is out of range for a dim of size {n}")
     return i if i >= 0 else n + i
 
 
 def _slice_bounds(item: slice, n: Size) -> tuple[Size, Size, int]:
-    """First element, one past the last, and step, in ascending order whatever the sign of the step."""
+    """First element, one past the last (ascending whatever the sign of the step), and step."""
     step = 1 if item.step is None else int(item.step)
     if step == 0:
         raise ValueError("the step of a slice cannot be 0")
@@ -156,14 +171,19 @@ def _gathered(context: Any, value: Value, items: list[Any], arrays: list[int]) -
     value = _sliced(context, value, plain)
     shape = broadcast_shapes(*[v.type.shape for v in indices])
     dims = [sum(1 for i in items[:k]) for k in adjacent]
-    wrapped = [_nonnegative(b, broadcast_value(b, v, shape), value.type.shape[d]) for v, d in zip(indices, dims, strict=True)]
+    wrapped = [
+        _nonnegative(b, broadcast_value(b, v, shape), value.type.shape[d])
+        for v, d in zip(indices, dims, strict=True)
+    ]
     together = adjacent[-1] - adjacent[0] + 1 == len(adjacent)
     return context.wrap(gather_dims(b, value, wrapped, dims, dims[0] if together else 0))
 
 
 def _masked(context: Any, value: Value, items: list[Any]) -> Any:
     array = context.array_of(value)
-    if array is None or any(isinstance(i, Tensor) and context.array_of(i.value) is None for i in items):
+    if array is None or any(
+        isinstance(i, Tensor) and context.array_of(i.value) is None for i in items
+    ):
         raise TraceError(
             "A mask of bools as an index makes a result whose shape depends on numbers, which a "
             "traced program cannot have; use ops.where(mask, x, 0)."
@@ -178,14 +198,16 @@ def _nonnegative(b: Any, index: Value, n: Size) -> Value:
         raise IndexError(f"indices must be integers; got {index.type.dtype}")
     if index.type.dtype.startswith("u"):
         return index
-    size = b.dim_size(n, index.type.dtype) if isinstance(n, Dim) else b.constant(n, index.type.dtype)
+    size = (
+        b.dim_size(n, index.type.dtype) if isinstance(n, Dim) else b.constant(n, index.type.dtype)
+    )
     from_end = b.add(index, b.broadcast(size, index.type.shape))
     found: Value = b.select(b.compare(index, b.splat(0, index.type), "LT"), from_end, index)
     return found
 
 
 def gather_dims(b: Any, value: Value, indices: list[Value], dims: list[int], place: int) -> Value:
-    """`value[..., indices, ...]`: the dims replaced by those of the indices, at `place` of the rest."""
+    """`value[..., indices, ...]`: those of the indices, at `place`, in place of the dims."""
     shape, where = value.type.shape, indices[0].type.shape
     rank = len(where)
     columns = [reshaped(b, i, (*where, 1)) for i in indices]
@@ -228,7 +250,9 @@ def _taken(b: Any, value: Value, index: Value, dim: int) -> Value:
 
 
 def _inside(b: Any, index: Value, n: Size) -> Value:
-    size = b.dim_size(n, index.type.dtype) if isinstance(n, Dim) else b.constant(n, index.type.dtype)
+    size = (
+        b.dim_size(n, index.type.dtype) if isinstance(n, Dim) else b.constant(n, index.type.dtype)
+    )
     below = b.compare(index, b.broadcast(size, index.type.shape), "LT")
     found: Value = b.and_(b.compare(index, b.splat(0, index.type), "GE"), below)
     return found
@@ -267,9 +291,7 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Any:
     index = broadcast_value(b, index, (*rest[:dim], index.type.shape[dim], *rest[dim + 1 :]))
     index = _nonnegative(b, index, n)
     where = index.type.shape
-    coordinates = [
-        index if d == dim else b.iota(where, d, index.type.dtype) for d in range(rank)
-    ]
+    coordinates = [index if d == dim else b.iota(where, d, index.type.dtype) for d in range(rank)]
     found = gather_dims(b, value, coordinates, list(range(rank)), 0)
     inside = _inside(b, index, n)
     return context.wrap(b.select(inside, found, b.splat(_missing(found.type.dtype), found.type)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -153,7 +154,7 @@ def array_split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
 def _cuts(context: Any, value: Value, dim: int, bounds: list[Size]) -> list[Any]:
     limits = [0, *bounds, value.type.shape[dim]]
     b, parts = context.b, []
-    for start, limit in zip(limits[:-1], limits[1:], strict=True):
+    for start, limit in pairwise(limits):
         if isinstance(start, int) and isinstance(limit, int):
             limit = max(start, limit)
         parts.append(context.wrap(cut(b, value, dim, start, limit)))

@@ -48,7 +48,9 @@ class _Carry:
         try:
             tree.assert_same_structure(self.structure, given)
         except ValueError as error:
-            raise TypeError(f"{what} must keep the structure of the loop's values: {error}") from None
+            raise TypeError(
+                f"{what} must keep the structure of the loop's values: {error}"
+            ) from None
         changed = False
         for i, value in enumerate(self.values):
             got, own = body.values[i].type.dtype, value.type.dtype
@@ -107,7 +109,9 @@ def while_loop(
         limit = maximum_iterations
 
         def bounded(*values: Any) -> Any:
-            return FUNCTIONS["logical_and"](cond(*values[:-1]), FUNCTIONS["less"](values[-1], limit))
+            return FUNCTIONS["logical_and"](
+                cond(*values[:-1]), FUNCTIONS["less"](values[-1], limit)
+            )
 
         def counted(*values: Any) -> tuple[Any, ...]:
             return (*step(*values[:-1]), FUNCTIONS["add"](values[-1], 1))
@@ -124,7 +128,9 @@ def _while(cond: Callable[..., Any], body: Callable[..., Any], init: tuple[Any, 
         values = init
         while as_number(cond(*values)):
             values = body(*values)
-        return tuple(FUNCTIONS["convert_to_tensor"](v) if isinstance(v, int | float) else v for v in values)
+        return tuple(
+            FUNCTIONS["convert_to_tensor"](v) if isinstance(v, int | float) else v for v in values
+        )
     outer.b.location = place = current_location()
     carry = _Carry(outer, init)
 
@@ -140,7 +146,9 @@ def _while(cond: Callable[..., Any], body: Callable[..., Any], init: tuple[Any, 
     outer.b.location = place
     results = [*[step.current(v) for v in assigned], *step.values]
     given = (*[outer.read(v) for v in assigned], *carry.values)
-    found = outer.b.while_(given, tuple(captures), test.function(captures, [flag]), step.function(captures, results))
+    found = outer.b.while_(
+        given, tuple(captures), test.function(captures, [flag]), step.function(captures, results)
+    )
     return _after(outer, found, assigned, carry.structure)
 
 
@@ -223,7 +231,9 @@ def scan(
     leaves = [x for x in tree.flatten(xs) if x is not None]
     if not leaves and length is None:
         raise ValueError("`scan` needs `xs` or `length`")
-    count: Size = length if length is not None else FUNCTIONS["convert_to_tensor"](leaves[0]).shape[0]
+    count: Size = (
+        length if length is not None else FUNCTIONS["convert_to_tensor"](leaves[0]).shape[0]
+    )
     outer = symbolic_trace()
     if outer is None:
         return _eager_scan(f, init, xs, int(count), reverse)
@@ -258,11 +268,15 @@ def scan(
 def _eager_scan(f: Callable[[Any, Any], Any], init: Any, xs: Any, count: int, reverse: bool) -> Any:
     rows: list[Any] = [None] * count
     for i in reversed(range(count)) if reverse else range(count):
-        row = tree.map_structure(lambda x, i=i: None if x is None else FUNCTIONS["get_item"](x, i), xs)
+        row = tree.map_structure(
+            lambda x, i=i: None if x is None else FUNCTIONS["get_item"](x, i), xs
+        )
         init, rows[i] = f(init, row)
     if not rows:
         raise ValueError("`scan` of no steps needs a traced program, which knows the shapes")
-    ys = tree.map_structure(lambda *parts: None if parts[0] is None else FUNCTIONS["stack"](parts), *rows)
+    ys = tree.map_structure(
+        lambda *parts: None if parts[0] is None else FUNCTIONS["stack"](parts), *rows
+    )
     return init, ys
 
 
@@ -279,7 +293,7 @@ def _of_length(outer: Trace, value: Value, count: Size) -> Value:
 
 
 @op("core.Map", 2)
-def map(f: Callable[[Any], Any], xs: Any) -> Any:  # noqa: A001  # Keras's name
+def map(f: Callable[[Any], Any], xs: Any) -> Any:  # Keras's name
     """`f` of each slice along dim 0, one after the other; the results stacked."""
     return scan(lambda _, x: (None, f(x)), None, xs)[1]
 
@@ -291,7 +305,9 @@ def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
 
 
 @op("core.AssociativeScan", 2)
-def associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool = False, axis: int = 0) -> Any:
+def associative_scan(
+    f: Callable[[Any, Any], Any], elems: Any, reverse: bool = False, axis: int = 0
+) -> Any:
     """All prefixes combined by an associative function, in a logarithmic number of steps.
 
     Args:
@@ -313,6 +329,8 @@ def associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool = F
             for at, part in ((step, 0), (step, 1), (count - step, 0))
         )
         combined = f(before, tails)
-        elems = tree.map_structure(lambda *pair: FUNCTIONS["concatenate"](pair, axis), heads, combined)
+        elems = tree.map_structure(
+            lambda *pair: FUNCTIONS["concatenate"](pair, axis), heads, combined
+        )
         step *= 2
     return tree.map_structure(lambda x: FUNCTIONS["flip"](x, axis), elems) if reverse else elems

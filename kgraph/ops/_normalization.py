@@ -6,13 +6,14 @@ import math
 from typing import Any
 
 from kgraph import config
+from kgraph.ir import Value
 from kgraph.ops._arithmetic import absolute, add, divide, maximum, multiply, negative
 from kgraph.ops._common import axes_of
 from kgraph.ops._core import cast, convert_to_tensor
 from kgraph.ops._dispatch import op
 from kgraph.ops._functions import rsqrt
 from kgraph.ops._operators import FUNCTIONS
-from kgraph.ops._promote import common_dtype, dtype_of
+from kgraph.ops._promote import broadcast_value, common_dtype, dtype_of
 from kgraph.ops._reductions import max as largest
 from kgraph.ops._reductions import sum as total
 from kgraph.ops._shapes import reshape
@@ -51,36 +52,49 @@ def layer_normalization(
     beta: Any = None,
     axis: Any = -1,
     epsilon: float | None = None,
-    **kwargs: Any,
+    rms_scaling: bool = False,
 ) -> Any:
-    """x with mean 0 and variance 1 over dims, times gamma, plus beta."""
-    if kwargs.pop("rms_scaling", False):
-        return rms_normalization(x, gamma, axis, epsilon)
-    if kwargs:
-        raise TypeError(f"unknown arguments {sorted(kwargs)}")
+    """x with mean 0 and variance 1 over dims, times gamma, plus beta.
+
+    Args:
+        x: a tensor; of 16-bit floats the statistics have 32 bits.
+        gamma, beta: of the sizes of the dims; None: 1 and 0.
+        axis: a dim or several.
+        epsilon: added to the variance; None: the configured one.
+        rms_scaling: divides by the deviation only, subtracts no mean and adds no beta.
+    """
     epsilon = config.epsilon() if epsilon is None else epsilon
-    own = dtype_of(x)
-    dtype = common_dtype(x, at_least="float32")
+    own = common_dtype(x, at_least="float")
     context = context_of([v for v in (x, gamma, beta) if v is not None])
-    value = context.lift(x, dtype)
+    value = context.lift(x, common_dtype(x, at_least="float32"))
     b, shape = context.b, value.type.shape
     dims = axes_of(axis, len(shape))
     sizes = tuple(shape[d] for d in dims)
 
-    def parameter(given: Any, default: float) -> Any:
-        if given is None:
-            given = default
-        lifted = context.lift(given, dtype)
-        if lifted.type.rank == 0:
-            return b.broadcast(lifted, sizes)
-        return lifted if lifted.type.shape == sizes else b.reshape(lifted, sizes)
+    def parameter(given: Any, default: float) -> Value:
+        lifted: Value = context.lift(default if given is None else given, value.type.dtype)
+        if lifted.type.rank > len(dims):
+            lifted = b.reshape(lifted, tuple(lifted.type.shape[d] for d in dims))
+        return broadcast_value(b, lifted, sizes)
 
-    found = b.layer_norm(value, parameter(gamma, 1), parameter(beta, 0), dims, float(epsilon))
-    return context.wrap(b.cast(found, common_dtype(x, at_least="float") if own else own))
+    scale = parameter(gamma, 1)
+    if rms_scaling:
+        variance = b.broadcast(b.moments(value, dims)[1], shape, _others(dims, len(shape)))
+        deviation = b.rsqrt(b.add(variance, b.splat(epsilon, variance.type)))
+        found = b.multiply(b.multiply(value, deviation), b.broadcast(scale, shape, dims))
+    else:
+        found = b.layer_norm(value, scale, parameter(beta, 0), dims, float(epsilon))
+    return context.wrap(b.cast(found, own))
+
+
+def _others(dims: tuple[int, ...], rank: int) -> tuple[int, ...]:
+    return tuple(d for d in range(rank) if d not in dims)
 
 
 @op("nn.RMSNorm", 2)
-def rms_normalization(x: Any, scale: Any = None, axis: Any = -1, epsilon: float | None = None) -> Any:
+def rms_normalization(
+    x: Any, scale: Any = None, axis: Any = -1, epsilon: float | None = None
+) -> Any:
     """x over the root of its mean square over dims, times `scale`."""
     epsilon = config.epsilon() if epsilon is None else epsilon
     own = common_dtype(x, at_least="float")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from kgraph.ir import FLOATS, Dim, Value
-from kgraph.ops._arithmetic import divide, maximum, minimum, subtract
+from kgraph.ops._arithmetic import maximum, minimum, subtract
 from kgraph.ops._common import axes_of, axis_of, entered, kept_shape, reshaped, size_of
 from kgraph.ops._core import cast
 from kgraph.ops._dispatch import op
 from kgraph.ops._functions import sqrt
 from kgraph.ops._logic import truth
-from kgraph.ops._promote import common_dtype, dtype_of
+from kgraph.ops._promote import broadcast_value, common_dtype, dtype_of
 from kgraph.ops._trace import context_of
 
 __all__ = [
@@ -38,7 +38,7 @@ def _reduce(x: Any, kind: str, axis: Any, keepdims: bool, dtype: str | None = No
 
 
 @op("numpy.Sum")
-def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A001  # Keras's name
+def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:  # Keras's name
     """The sum over dims; by default over all."""
     dtype = dtype_of(x)
     return _reduce(x, "sum", axis, keepdims, _SUM_TYPES.get(dtype, dtype))
@@ -53,14 +53,14 @@ def prod(x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None) ->
 
 
 @op("numpy.Max")
-def max(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Any:  # noqa: A001
+def max(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Any:
     """The largest over dims; NaN if one is NaN. `initial` takes part too."""
     found = _extreme(x, "max", axis, keepdims, initial)
     return found if initial is None else maximum(found, initial)
 
 
 @op("numpy.Min")
-def min(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Any:  # noqa: A001
+def min(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Any:
     """The smallest over dims; NaN if one is NaN. `initial` takes part too."""
     found = _extreme(x, "min", axis, keepdims, initial)
     return found if initial is None else minimum(found, initial)
@@ -93,13 +93,13 @@ def ptp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 @op("numpy.Any")
-def any(x: Any, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A001  # Keras's name
+def any(x: Any, axis: Any = None, keepdims: bool = False) -> Any:  # Keras's name
     """Whether one is not 0."""
     return _reduce_truth(x, "or", axis, keepdims)
 
 
 @op("numpy.All")
-def all(x: Any, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A001  # Keras's name
+def all(x: Any, axis: Any = None, keepdims: bool = False) -> Any:  # Keras's name
     """Whether none is 0."""
     return _reduce_truth(x, "and", axis, keepdims)
 
@@ -144,7 +144,7 @@ def _count(context: Any, value: Value, dims: tuple[int, ...], like: Value) -> Va
 
 @op("numpy.Average", 1)
 def average(x: Any, axis: Any = None, weights: Any = None) -> Any:
-    """The mean over dims, weighted if there are weights (of x's shape, or of the size of `axis`)."""
+    """The mean over dims; weights have x's shape, or the size of `axis`."""
     if weights is None:
         return mean(cast(x, common_dtype(x, at_least="float")), axis)
     dtype = common_dtype(x, weights, at_least="float")
@@ -153,7 +153,8 @@ def average(x: Any, axis: Any = None, weights: Any = None) -> Any:
     b, shape = context.b, value.type.shape
     if factors.type.shape != shape:
         dim = axis_of(axis, len(shape))
-        factors = b.broadcast_in_dim(factors, shape, (dim,))
+        rest = (1,) * (len(shape) - 1 - dim)
+        factors = broadcast_value(b, reshaped(b, factors, (*factors.type.shape, *rest)), shape)
     dims = axes_of(axis, len(shape))
     total = reduced(b, b.multiply(value, factors), "sum", dims, False)
     return context.wrap(b.divide(total, reduced(b, factors, "sum", dims, False)))

@@ -1,4 +1,4 @@
-"""What surrounds the running code, per thread: open traces, the layer path, name and autocast scopes."""
+"""What surrounds the running code of a thread: traces, the layer path, names, autocasting."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from kgraph.ir import FLOATS, Location
 from kgraph.ops._dtypes import standardize_dtype
@@ -111,7 +111,7 @@ class name_scope:  # noqa: N801  # Keras's name
             self.override_parent = getattr(caller, "_parent_path", None)
         self._opened = False
 
-    def __enter__(self) -> name_scope:
+    def __enter__(self) -> Self:
         top = here.names[-1] if here.names else None
         again = self.caller is not None and top is not None and top.caller is self.caller
         if not (self.deduplicate and again and top is not None and top.name == self.name):
@@ -149,7 +149,7 @@ class AutocastScope:
             raise ValueError(f"AutocastScope needs a float dtype; got {dtype!r}.")
         self._before: str | None = None
 
-    def __enter__(self) -> AutocastScope:
+    def __enter__(self) -> Self:
         self._before, here.autocast = here.autocast, self.dtype
         return self
 

@@ -60,7 +60,11 @@ def _with_assumed_size(b: Any, value: Any, shape: Shape) -> Any:
     # a size of either side that alone is unknown can be solved for
     for k, n in enumerate(given):
         others = product([*given[:k], *given[k + 1 :]])
-        if isinstance(n, Dim) and others != 0 and (wanted := product(shape) // others) * others == product(shape):
+        if (
+            isinstance(n, Dim)
+            and others != 0
+            and (wanted := product(shape) // others) * others == product(shape)
+        ):
             return b.assume_shape(value, (*given[:k], wanted, *given[k + 1 :])), shape
     int(product(given)), int(product(shape))  # asks for the numbers
     raise _wrong_size(given, shape)
@@ -94,7 +98,9 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Any:
         raise ValueError("`source` and `destination` must have the same number of axes")
     moved = [axis_of(a, rank, "source") for a in sources]
     order = [d for d in range(rank) if d not in moved]
-    for place, dim in sorted(zip([axis_of(a, rank, "destination") for a in places], moved, strict=True)):
+    for place, dim in sorted(
+        zip([axis_of(a, rank, "destination") for a in places], moved, strict=True)
+    ):
         order.insert(place, dim)
     return transpose(x, order)
 
@@ -184,7 +190,7 @@ def tile(x: Any, repeats: Any) -> Any:
 
 @op("numpy.Repeat")
 def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
-    """Each element (along `axis`, or of all) so many times in a row; one number, or one for each."""
+    """Each element so many times in a row, along a dim or of all; one number, or one for each."""
     if axis is None:
         return repeat(ravel(x), repeats, 0)
     context, value = entered(x)
@@ -233,7 +239,9 @@ def rot90(array: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
     """Turned by k quarters in the plane of two dims, from the first towards the second."""
     rank = len(context_of((array,)).lift(array).type.shape)
     if rank < 2 or len(axes) != 2 or axes[0] == axes[1]:
-        raise ValueError(f"`rot90` needs two different `axes` of at least 2 dims; got {axes} of {rank}")
+        raise ValueError(
+            f"`rot90` needs two different `axes` of at least 2 dims; got {axes} of {rank}"
+        )
     first, second = (axis_of(a, rank, "axes") for a in axes)
     turns = k % 4
     if turns == 0:

@@ -74,7 +74,7 @@ def _hashable(x: Any) -> Hashable:
 
 def rebuild(x: Any, leaves: Sequence[Any], place: list[int]) -> Any:
     """x with `leaves` in place of its arrays, in the order of `take_apart`."""
-    if x is None or isinstance(x, bool | int | float | str) and not isinstance(x, np.generic):
+    if x is None or (isinstance(x, bool | int | float | str) and not isinstance(x, np.generic)):
         return x
     if isinstance(x, list | tuple):
         items = [rebuild(item, leaves, place) for item in x]

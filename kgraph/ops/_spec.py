@@ -64,6 +64,7 @@ def _described(x: Any, y: Any) -> Any:
     """The KerasTensor of a result, from what two traces gave."""
     if x is None or not hasattr(x, "shape"):
         return x
-    sizes = [n if isinstance(n, int) and n == m else None for n, m in zip(x.shape, y.shape, strict=True)]
-    result = KerasTensor(sizes, x.dtype)
-    return result
+    sizes = [
+        n if isinstance(n, int) and n == m else None for n, m in zip(x.shape, y.shape, strict=True)
+    ]
+    return KerasTensor(sizes, x.dtype)

@@ -309,7 +309,9 @@ class Variable(Operators):
 
 def _check_choice(argument: str, value: Any, choices: tuple[Any, ...]) -> None:
     if value not in choices:
-        raise ValueError(f"`{argument}` must be one of {', '.join(map(repr, choices))}; got {value!r}.")
+        raise ValueError(
+            f"`{argument}` must be one of {', '.join(map(repr, choices))}; got {value!r}."
+        )
 
 
 def _callable_or_none(argument: str, value: Any) -> Any:

@@ -39,9 +39,7 @@ def jit(
         return functools.partial(
             jit, name=name, backend=backend, symbolic_batch=symbolic_batch, symbolic=symbolic
         )
-    return Step(
-        fn, name=name, backend=backend, symbolic_batch=symbolic_batch, symbolic=symbolic
-    )
+    return Step(fn, name=name, backend=backend, symbolic_batch=symbolic_batch, symbolic=symbolic)
 
 
 def trace(fn: Callable[..., Any], *specs: Any, name: str = "") -> Function:
@@ -72,8 +70,6 @@ def _type_of(spec: Any, number: int) -> TensorType:
     if isinstance(spec, TensorType):
         return spec
     if isinstance(spec, str):
-
-
         return parse_type(spec)
     shape = getattr(spec, "shape", None)
     if shape is None:
@@ -181,7 +177,9 @@ def _differentiated(
     return filled_in(structure, [outer.wrap(v) for v in results])
 
 
-def placed(outer: Trace, region: Region, values: Sequence[Value], args: dict[Value, Value]) -> list[Value]:
+def placed(
+    outer: Trace, region: Region, values: Sequence[Value], args: dict[Value, Value]
+) -> list[Value]:
     """The ops of a region, appended to the trace around it; its values and assignments there."""
     inner = {param: value for value, param in region.captures.items()} | args
     results = (*values, *region.assigned.values())

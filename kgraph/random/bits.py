@@ -1,4 +1,4 @@
-"""Random bits: Threefry-2x32 over the linear index of each element, as JAX's partitionable layout."""
+"""Random bits: Threefry-2x32 of each element's linear index, JAX's partitionable layout."""
 
 from __future__ import annotations
 

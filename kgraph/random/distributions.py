@@ -27,13 +27,20 @@ __all__ = [
 ]
 
 # float dtype -> bits of the number, bits of its mantissa, random bits that are drawn for it
-_LAYOUT = {"float16": (16, 10, 16), "bfloat16": (16, 7, 8), "float32": (32, 23, 32), "float64": (64, 52, 64)}
+_LAYOUT = {
+    "float16": (16, 10, 16),
+    "bfloat16": (16, 7, 8),
+    "float32": (32, 23, 32),
+    "float64": (64, 52, 64),
+}
 
 
 def _float_dtype(dtype: Any, function: str) -> str:
     name = config.floatx() if dtype is None else standardize_dtype(dtype)
     if name not in FLOATS:
-        raise ValueError(f"`random.{function}` requires a floating point dtype; got dtype={dtype!r}")
+        raise ValueError(
+            f"`random.{function}` requires a floating point dtype; got dtype={dtype!r}"
+        )
     return name
 
 
@@ -83,7 +90,11 @@ def uniform(
         return randint(shape, minval, maxval, dtype, seed)
     name = _float_dtype(dtype, "uniform")
     context, sizes, key = _entered(shape, seed, minval, maxval)
-    if isinstance(minval, int | float) and isinstance(maxval, int | float) and (minval, maxval) == (0, 1):
+    if (
+        isinstance(minval, int | float)
+        and isinstance(maxval, int | float)
+        and (minval, maxval) == (0, 1)
+    ):
         return context.wrap(unit_floats(context.b, key, sizes, name))
     low, high = context.lift(minval, name), context.lift(maxval, name)
     return context.wrap(_uniform(context.b, key, sizes, low, high))
@@ -200,7 +211,10 @@ def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any =
         ValueError: the logits have another rank than 2.
     """
     if len(logits.shape) != 2:
-        raise ValueError(f"`logits` should be a 2-D tensor with shape [batch_size, num_classes]. Received: logits={logits!r}")
+        raise ValueError(
+            "`logits` should be a 2-D tensor with shape [batch_size, num_classes]. "
+            f"Received: logits={logits!r}"
+        )
     name = common_dtype(logits, at_least="float")
     key = draw_seed(seed)
     context = context_of((logits, key))
@@ -242,7 +256,9 @@ def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None)
     if noise_shape is not None:
         given = tuple(noise_shape)
         if len(given) != len(shape):
-            raise ValueError(f"`noise_shape` must have {len(shape)} entries, as the inputs; got {given}")
+            raise ValueError(
+                f"`noise_shape` must have {len(shape)} entries, as the inputs; got {given}"
+            )
         drawn = shape_of([n if m is None else m for n, m in zip(shape, given, strict=True)])
     else:
         drawn = shape
