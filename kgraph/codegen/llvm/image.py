@@ -63,19 +63,7 @@ def lower(fn: Graph, target: Target, donate: Mapping[int, int] | None = None) ->
         frame = Frame(f, Kernels(module), symbols, context, _word(f, context, _SLABS))
         pointers = [_word(f, buffers, i) for i in range(len(fn.params) + len(fn.results))]
         params, results = pointers[: len(fn.params)], pointers[len(fn.params) :]
-        lower_body(frame, fn, plan, params, results, base)
-        for i, offset in stages.items():
-            # Another copy may write over the parameter that this one reads.
-            stage = f.offset_bytes(base, frame.size(offset))
-            value = fn.results[i]
-            f.copy_bytes(stage, frame.pointer(value), frame.size(value.type.nbytes))
-        for value, i in plan.copies:
-            source = frame.pointer(value)
-            if i in stages:
-                source = f.offset_bytes(base, frame.size(stages[i]))
-            # A state that stays as it is may have one buffer as parameter and result.
-            with f.when(f.compare("NE", source, results[i])):
-                f.copy_bytes(results[i], source, frame.size(value.type.nbytes))
+        lower_body(frame, fn, plan, params, results, base, stages)
         f.ret(constant(0, I32))
     return Lowered(module.text(), arena, slab_of(fn, target))
 

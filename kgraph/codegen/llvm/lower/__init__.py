@@ -7,6 +7,7 @@ launches), `table.py`, `body.py`.
 
 from kgraph.codegen.llvm.lower import (  # noqa: F401  # they fill the table
     arg_reduce,
+    batched,
     fusion,
     loop_ops,
     moves,

@@ -61,8 +61,13 @@ def lower_body(
     params: Sequence[Operand],
     results: Sequence[Operand],
     arena: Operand,
+    stages: Mapping[int, Size] | None = None,
 ) -> None:
-    """Writes the code of a function over parameters, results and an arena in memory."""
+    """Writes the code of a function over parameters, results and an arena in memory.
+
+    `stages` gives offsets in the arena to results that are copies of a parameter which the copy of
+    another result may write over.
+    """
     f = frame.f
 
     def pointer(place: Place) -> Operand | None:
@@ -84,6 +89,16 @@ def lower_body(
         frame.scratches[op] = f.offset_bytes(arena, frame.size(offset))
     for op in fn.ops:
         lower_op(frame, op)
+    staged: dict[int, Operand] = {}
+    for i, offset in (stages or {}).items():
+        staged[i] = f.offset_bytes(arena, frame.size(offset))
+        value = fn.results[i]
+        f.copy_bytes(staged[i], frame.pointer(value), frame.size(value.type.nbytes))
+    for value, i in plan.copies:
+        source = staged.get(i, frame.pointer(value))
+        # A state that stays as it is may have one buffer as parameter and result.
+        with f.when(f.compare("NE", source, results[i])):
+            f.copy_bytes(results[i], source, frame.size(value.type.nbytes))
 
 
 def lower_op(frame: Frame, op: Op) -> None:

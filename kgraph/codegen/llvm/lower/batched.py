@@ -1,0 +1,216 @@
+"""Regions: a body run on blocks of samples, each thread with the blocks' values in its own memory.
+
+Without sums over the batch a tile is a block. With sums a tile is one of at most eight chunks of
+blocks, as the op's meaning has it: it adds up its blocks in order in an accumulator of its own, and
+a last kernel combines the chunks as a balanced tree. Rows of dim 0 are read and written where they
+lie; those of other dims are copied to and from the thread's memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kgraph.codegen.llvm.emit import I32, Operand
+from kgraph.codegen.llvm.lower.blocks import (
+    CHUNKS,
+    Partial,
+    chunk_bound,
+    launch_accumulate,
+    launch_clear,
+    launch_tree,
+    partials_of,
+)
+from kgraph.codegen.llvm.lower.body import lower_body, plan_body, slab_of
+from kgraph.codegen.llvm.lower.copies import Rows, launch_copy
+from kgraph.codegen.llvm.lower.frame import Code, Frame, Kernel, Kernels
+from kgraph.codegen.llvm.lower.keys import op_key, op_symbols
+from kgraph.codegen.llvm.lower.table import lowers, wants_scratch, wants_slab
+from kgraph.codegen.llvm.lower.tiling import divided_up
+from kgraph.codegen.llvm.target import Target
+from kgraph.ir import Size, Value, bind_size, numpy_dtype, product
+from kgraph.ir.ops.control import Batched
+from kgraph.passes.memory import ALIGNMENT, MemoryPlan
+
+_BLOCK = "block"
+
+
+@lowers(Batched)
+def lower_batched(frame: Frame, op: Batched) -> None:
+    """Tiles of blocks, then the combination of sums."""
+    region = Region(op, frame.target, frame.kernels)
+    places = [frame.pointer(v) for v in (*op.inputs, *op.results)]
+    sums = list(region.partials)
+    if sums:
+        places.append(frame.scratch(op))
+    symbols = [s for s in op_symbols(op) if s in frame.symbols]
+    frame.launch(
+        ("region", op_key(op)), "region", places, region.tiles(frame), region.write, symbols
+    )
+    for partial in sums:
+        launch_tree(frame, partial, frame.scratch(op), places[len(op.inputs) :], region.blocks)
+
+
+@wants_scratch(Batched)
+def batched_scratch(op: Batched, target: Target) -> Size:
+    """The accumulators of all chunks."""
+    total: Size = 0
+    for partial in partials_of(op):
+        total = total + partial.nbytes
+    return total
+
+
+@wants_slab(Batched)
+def batched_slab(op: Batched, target: Target) -> Size:
+    """A block's values, and what its kernels want for themselves."""
+    return Region(op, target, None).slab()
+
+
+@dataclass(frozen=True)
+class _Local:
+    """Memory of a thread for a value of the body: its offset."""
+
+    offset: Size
+
+
+class Region:
+    """A batched op and the layout of a thread's memory: locals, then the body's arena and slab."""
+
+    def __init__(self, op: Batched, target: Target, kernels: Kernels | None) -> None:
+        self.op, self.target, self.kernels = op, target, kernels
+        self.partials = partials_of(op)
+        self.plan: MemoryPlan = plan_body(op.body, target)
+        self.locals: dict[Value, _Local] = {}
+        self._size: Size = 0
+        self._add(op.body.params[0])
+        for p, d in zip(op.body.params[1:], op.takes, strict=True):
+            if d > 0:
+                self._add(p)
+        for v, (kind, d) in zip(op.body.results, op.gives, strict=True):
+            if kind != "rows" or d > 0:
+                self._add(v)
+
+    def _add(self, v: Value) -> None:
+        if v in self.locals:
+            return
+        self.locals[v] = _Local(self._size)
+        self._size = self._size + _aligned(self._whole(v.type.nbytes))
+
+    def _whole(self, size: Size) -> Size:
+        """A size of the body in a full block."""
+        return bind_size(size, {_BLOCK: self.op.block})
+
+    def _arena(self) -> Size:
+        return _aligned(self._whole(self.plan.arena))
+
+    def slab(self) -> Size:
+        """Bytes of a thread's memory."""
+        return self._size + self._arena() + self._whole(slab_of(self.op.body, self.target))
+
+    def blocks(self, code: Code) -> Operand:
+        """How many blocks there are."""
+        return divided_up(code, code.size(self.op.over), self.op.block)
+
+    def tiles(self, code: Code) -> Operand:
+        """How many tiles there are."""
+        blocks = self.blocks(code)
+        return code.f.smin(blocks, CHUNKS) if self.partials else blocks
+
+    def write(self, k: Kernel) -> None:
+        """Writes the tile: one block, or a chunk of blocks and its accumulators."""
+        if not self.partials:
+            self._block(k, k.index, None)
+            return
+        f = k.f
+        blocks = self.blocks(k)
+        count = f.smin(blocks, CHUNKS)
+        frame = self._frame(k, f.index(self.op.block))
+        scratch = k.arguments[-1]
+        for partial in self.partials:
+            launch_clear(frame, partial, scratch, k.index)
+        first = chunk_bound(k, k.index, blocks, count)
+        last = chunk_bound(k, f.add(k.index, 1), blocks, count)
+        with f.loop(first, last, name="block") as block:
+            self._block(k, block, first)
+
+    def _frame(self, k: Kernel, samples: Operand) -> Frame:
+        assert self.kernels is not None
+        slab = k.f.offset_bytes(k.slab, k.size(self._size + self._arena()))
+        return Frame(k.f, self.kernels, {**k.symbols, _BLOCK: samples}, None, slab)
+
+    def _block(self, k: Kernel, block: Operand, first: Operand | None) -> None:
+        """One block: rows in, the body, rows out; sums into the accumulators."""
+        f, op = k.f, self.op
+        total = k.size(op.over)
+        start = f.mul(block, op.block)
+        samples = f.smin(f.sub(total, start), op.block)
+        frame = self._frame(k, samples)
+        inputs = k.arguments[: len(op.inputs)]
+        outputs = k.arguments[len(op.inputs) : len(op.inputs) + len(op.results)]
+        index = self._local(k, op.body.params[0])
+        f.store_at(index, "int32", f.cast("trunc", start, I32))
+        params = [index]
+        for p, v, base, d in zip(op.body.params[1:], op.inputs, inputs, op.takes, strict=True):
+            params.append(self._taken(frame, k, p, v, base, d, start))
+        results = []
+        for v, whole, base, (kind, d) in zip(
+            op.body.results, op.results, outputs, op.gives, strict=True
+        ):
+            straight = kind == "rows" and d == 0
+            results.append(_row(k, whole, base, 0, op.over, start) if straight else self._local(k, v))
+        arena = f.offset_bytes(k.slab, k.size(self._size))
+        lower_body(frame, op.body, self.plan, params, results, arena)
+        for v, whole, base, (kind, d), local in zip(
+            op.body.results, op.results, outputs, op.gives, results, strict=True
+        ):
+            if kind == "rows" and d > 0:
+                target = _row(k, whole, base, d, op.over, start)
+                _copy_rows(frame, v, whole, d, target, local, outwards=True)
+        if first is not None:
+            before = f.mul(f.sub(block, first), op.block)
+            for partial in self.partials:
+                parts = [results[i] for i in partial.results]
+                launch_accumulate(
+                    frame, partial, k.arguments[-1], k.index, parts, (before, samples)
+                )
+
+    def _local(self, k: Kernel, v: Value) -> Operand:
+        return k.f.offset_bytes(k.slab, k.size(self.locals[v].offset))
+
+    def _taken(
+        self, frame: Frame, k: Kernel, p: Value, v: Value, base: Operand, d: int, start: Operand
+    ) -> Operand:
+        """Where the body finds an input."""
+        if d < 0:
+            return base
+        source = _row(k, v, base, d, self.op.over, start)
+        if d == 0:
+            return source
+        local = self._local(k, p)
+        _copy_rows(frame, p, v, d, local, source, outwards=False)
+        return local
+
+
+def _row(k: Kernel, whole: Value, base: Operand, d: int, over: Size, start: Operand) -> Operand:
+    """The address of the row of sample `start` along dim d."""
+    each = whole.shape[d] // over * product(whole.shape[d + 1 :])
+    return k.f.offset(base, k.f.mul(start, k.size(each)), whole.dtype)
+
+
+def _copy_rows(
+    frame: Frame, part: Value, whole: Value, d: int, to: Operand, source: Operand, outwards: bool
+) -> None:
+    """The rows of a block along dim d > 0, between the whole array and a dense one."""
+    item = numpy_dtype(whole.dtype).itemsize
+    length = frame.size(product(part.shape[d:]) * item)
+    stride = frame.size(product(whole.shape[d:]) * item)
+    count = frame.size(product(whole.shape[:d]))
+    rows = (Rows(to, stride), Rows(source, length)) if outwards else (
+        Rows(to, length), Rows(source, stride)
+    )  # fmt: skip
+    launch_copy(frame, *rows, count, length)
+
+
+def _aligned(size: Size) -> Size:
+    return (size + (ALIGNMENT - 1)) // ALIGNMENT * ALIGNMENT
+
+

@@ -1,0 +1,36 @@
+"""Copies of rows that lie apart: one kernel for all shapes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kgraph.codegen.llvm.emit import Operand
+from kgraph.codegen.llvm.lower.frame import Frame, Kernel
+from kgraph.codegen.llvm.lower.tiling import divided_up
+
+_BYTES = 1 << 16  # of a tile
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Where rows lie: the first one, and the bytes from row to row."""
+
+    base: Operand
+    stride: Operand
+
+
+def launch_copy(frame: Frame, to: Rows, source: Rows, count: Operand, length: Operand) -> None:
+    """Copies `count` rows of `length` bytes; the two places share no byte."""
+    f = frame.f
+    height = f.smax(f.udiv(f.index(_BYTES), f.smax(length, 1)), 1)
+    arguments = [to.base, source.base, to.stride, source.stride, count, length, height]
+    frame.launch("copy", "copy", arguments, divided_up(frame, count, height), _write)
+
+
+def _write(k: Kernel) -> None:
+    f = k.f
+    to, source, to_stride, source_stride, count, length, height = k.arguments
+    first = f.mul(k.index, height)
+    with f.loop(first, f.smin(f.add(first, height), count), name="row") as row:
+        target = f.offset_bytes(to, f.mul(row, to_stride))
+        f.copy_bytes(target, f.offset_bytes(source, f.mul(row, source_stride)), length)
