@@ -16,6 +16,12 @@ from kgraph.layers.global_pooling import (
     GlobalMaxPooling2D,
     GlobalMaxPooling3D,
 )
+from kgraph.layers.group_normalization import (
+    GroupNormalization,
+    RMSNormalization,
+    UnitNormalization,
+)
+from kgraph.layers.identity import ActivityRegularization, Identity
 from kgraph.layers.input_layer import Input, InputLayer
 from kgraph.layers.input_spec import InputSpec
 from kgraph.layers.lambda_layer import Lambda
@@ -60,6 +66,7 @@ from kgraph.layers.pooling import (
     MaxPooling3D,
 )
 from kgraph.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
+from kgraph.layers.separable_conv import SeparableConv1D, SeparableConv2D
 from kgraph.layers.spatial_dropout import SpatialDropout1D, SpatialDropout2D, SpatialDropout3D
 from kgraph.layers.up_sampling import UpSampling1D, UpSampling2D, UpSampling3D
 from kgraph.layers.rnn import RNN

@@ -99,8 +99,12 @@ class EinsumDense(Layer):
         return x if self.activation is None else self.activation(x)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        sizes, (_, _, out) = self._sizes(input_shape)
-        return tuple(sizes[letter] for letter in out)
+        _, (_, _, out) = self._sizes(input_shape)
+        given = self.partial_output_shape  # a size that is given as None stays unknown, as in Keras
+        kept = len(out) - len(given)
+        if not self.equation.strip().endswith("..."):
+            return (*input_shape[:kept], *given)
+        return (input_shape[0], *given, *input_shape[len(input_shape) - kept + 1 :])
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -116,4 +120,5 @@ class EinsumDense(Layer):
             "activity_regularizer": regularizers.serialize(self.activity_regularizer),
             "kernel_constraint": constraints.serialize(self.kernel_constraint),
             "bias_constraint": constraints.serialize(self.bias_constraint),
+            "quantization_config": None,
         }

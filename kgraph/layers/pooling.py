@@ -123,7 +123,7 @@ class AveragePooling1D(BasePooling):
 
     def __init__(
         self,
-        pool_size: Any = 2,
+        pool_size: Any,
         strides: Any = None,
         padding: str = "valid",
         data_format: str | None = None,
@@ -139,7 +139,7 @@ class AveragePooling2D(BasePooling):
 
     def __init__(
         self,
-        pool_size: Any = (2, 2),
+        pool_size: Any,
         strides: Any = None,
         padding: str = "valid",
         data_format: str | None = None,
@@ -155,7 +155,7 @@ class AveragePooling3D(BasePooling):
 
     def __init__(
         self,
-        pool_size: Any = (2, 2, 2),
+        pool_size: Any,
         strides: Any = None,
         padding: str = "valid",
         data_format: str | None = None,

@@ -15,7 +15,8 @@ NAMES = sorted({c.name for c in CASES})
 
 
 def config_of(layer: Any) -> Any:
-    return json.loads(json.dumps(layer.get_config()))
+    """The config as JSON has it; numbers to the precision in which Keras may have kept them."""
+    return json.loads(json.dumps(layer.get_config()), parse_float=lambda x: np.float32(x))
 
 
 def inputs_of(case: Case) -> Any:
