@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from kgraph.ir import (
     All,
     Combine,
@@ -23,6 +25,7 @@ _LENGTH = 64  # the value of a symbol other than the batch that is assumed where
 CHUNKS = 8  # a sum over the batch is that of at most so many chunks of blocks
 
 
+@lru_cache(maxsize=4096)  # types are interned, and a program has few of them
 def carrier(type_: TensorType, batch: str) -> int | None:
     """The one dim that is a multiple of the batch; None without one.
 
@@ -132,10 +135,11 @@ def is_zero(v: Value) -> bool:
     return isinstance(v.op, Constant) and not v.op.value.array.any()
 
 
-def bytes_per_sample(v: Value, batch: str) -> int:
+@lru_cache(maxsize=4096)
+def bytes_per_sample(type_: TensorType, batch: str) -> int:
     """For comparisons: the bytes that a sample adds to a value, or those of one without samples."""
-    sizes = {s: 1 if s == batch else _LENGTH for s in v.type.symbols}
-    found = bind_size(v.type.nbytes, sizes)
+    sizes = {s: 1 if s == batch else _LENGTH for s in type_.symbols}
+    found = bind_size(type_.nbytes, sizes)
     assert isinstance(found, int)
     return found
 
@@ -145,9 +149,9 @@ def is_heavy(op: Op, how: tuple[Locality, ...], batch: str, expected: int) -> bo
 
     Then the rows are stored and contracted once, outside.
     """
-    if isinstance(op, Scan):
+    if isinstance(op, Scan) or not any(isinstance(h, Combine) for h in how):
         return False
     combined = [v for v, h in zip(op.results, how, strict=True) if isinstance(h, Combine)]
     read = [v for v in set(op.operands) if carrier(v.type, batch) is not None]
-    sums, rows = (sum(bytes_per_sample(v, batch) for v in vs) for vs in (combined, read))
+    sums, rows = (sum(bytes_per_sample(v.type, batch) for v in vs) for vs in (combined, read))
     return sums * CHUNKS > expected * rows

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
-from kgraph.ir import Fact, Function, Op, Size, Value, floordiv, is_nonnegative
+from kgraph.ir import Fact, Function, Op, Size, TensorType, Value, floordiv, is_nonnegative
 from kgraph.ir.ops.control import Fusion
 from kgraph.ir.ops.shape import AssumeShape, Reshape
 
@@ -150,7 +151,7 @@ class _Planner:
                 buffer = self._buffer[op.operands[j]]
                 buffer.last = self._last.get(v, at)
                 return buffer
-        return _Buffer(self._take(v.type.nbytes), self._last.get(v, at))
+        return _Buffer(self._take(_nbytes(v.type)), self._last.get(v, at))
 
     def _dies_in_step(self, op: Op, at: int, j: int, k: int) -> bool:
         """May result k take over the memory of operand j?"""
@@ -169,7 +170,7 @@ class _Planner:
         slot = self._free[size].pop()
         if not self._free[size]:
             del self._free[size]
-        if not is_nonnegative(slot.nbytes - nbytes):
+        if slot.nbytes != nbytes and is_nonnegative(nbytes - slot.nbytes):
             slot.nbytes = nbytes
         return slot
 
@@ -206,6 +207,11 @@ class _Planner:
         copies = tuple((v, i) for i, v in enumerate(self._fn.results) if places[v] != Result(i))
         scratch = {op: slot.offset for op, slot in self._scratch.items()}
         return MemoryPlan(places, scratch, copies, total)
+
+
+@lru_cache(maxsize=4096)  # types are interned, and a program has few of them
+def _nbytes(type_: TensorType) -> Size:
+    return type_.nbytes
 
 
 def writes_over(op: Op, operand: int, result: int) -> bool:

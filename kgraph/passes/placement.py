@@ -69,7 +69,7 @@ def place(fn: Function, local: Local, batch: str) -> Placement:
                 and v not in returned
                 and all(user is op or level.get(user, late[user]) <= floor for user in readers[v])
             ]
-            made, saved = (sum(bytes_per_sample(v, batch) for v in vs) for vs in (rows, freed))
+            made, saved = (sum(bytes_per_sample(v.type, batch) for v in vs) for vs in (rows, freed))
             if reach[op] == early[op] or made < saved:
                 level[op] = floor
     return Placement(level, _copied(fn, local, level, batch))
