@@ -8,6 +8,7 @@ launches), `table.py`, `body.py`.
 from kgraph.codegen.llvm.lower import (  # noqa: F401  # they fill the table
     arg_reduce,
     batched,
+    control,
     fusion,
     loop_ops,
     moves,

@@ -52,10 +52,7 @@ def write_region(
     arena: Operand,
 ) -> None:
     """Writes a region's code; no result shares memory with a parameter or another result."""
-    inner = frame.inner()
-    lower_body(inner, region, plan, params, results, arena)
-    for value, i in plan.copies:
-        inner.f.copy_bytes(results[i], inner.pointer(value), inner.size(value.type.nbytes))
+    lower_body(frame.inner(), region, plan, params, results, arena)
 
 
 def _copy(frame: Frame, to: Operand, source: Operand, type_: TensorType) -> None:

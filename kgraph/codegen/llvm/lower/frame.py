@@ -9,6 +9,7 @@ sizes, into a table; the kernel reads the table at its start. Equal kernels are 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 
 from kgraph.codegen.llvm.emit import I64, PTR, Function, Module, Operand
@@ -80,6 +81,7 @@ class Frame(Code):
         context: the runtime's context, or None where threads are at work already: kernels then run
             serially.
         slab: memory for kernels that run here and not on another thread.
+        packed: panels of the right operands of contractions, where they were made before.
         pointers: where each value lies; `pointer` reads it.
     """
 
@@ -97,11 +99,18 @@ class Frame(Code):
         self.slab = slab
         self.pointers: dict[Value, Operand] = {}
         self.scratches: dict[Op, Operand] = {}
+        self.packed: dict[Op, Operand] = {}
         self._tables: dict[int, Operand] = {}
         self._parallel_for: Operand | None = None
         if context is not None:
             # Read at the head, where it dominates every use.
             self._parallel_for = f.instruction(PTR, f"load ptr, ptr {context.text}", pure=False)
+
+    def inner(self) -> Frame:
+        """The same place, for the values of a region that is written here."""
+        found = copy(self)
+        found.pointers, found.scratches = {}, {}
+        return found
 
     @property
     def module(self) -> Module:

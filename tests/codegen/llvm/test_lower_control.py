@@ -1,0 +1,126 @@
+"""Branches and loops as native code: nested, in turns of any number, with carries of any kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from kgraph.ir import Array, Builder, Function, TensorType, Value, evaluate, symbol
+from tests.codegen.llvm.lowered import assert_like, native, run
+from tests.programs import lstm
+
+batch, time = symbol("batch"), symbol("time")
+F32 = TensorType((), "float32")
+I32 = TensorType((), "int32")
+
+
+def _region(types: Sequence[TensorType], body: Callable[..., object]) -> Function:
+    b = Builder()
+    results = body(b, *[b.param(f"p{i}", t) for i, t in enumerate(types)])
+    return b.function(*(results if isinstance(results, tuple) else (results,)))
+
+
+def _array(*shape: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).standard_normal(shape).astype("f4")
+
+
+def _same(fn: Function, *calls: Sequence[Array]) -> None:
+    runner = native(fn)
+    for arrays in calls:
+        assert_like(run(runner, fn, arrays), evaluate(fn, arrays))
+
+
+def test_while_with_carries_that_change_places() -> None:
+    b = Builder()
+    n, x, y = b.param("n", I32), b.param("x", TensorType((batch, 5), "float32")), None
+    y = b.param("y", x.type)
+    types = (I32, x.type, x.type, I32)
+    fn = b.function(
+        *b.while_(
+            (b.constant(0, "int32"), x, y),
+            (n,),
+            _region(types, lambda b, i, x, y, n: b.compare(i, n, "LT")),
+            _region(types, lambda b, i, x, y, n: (b.add(i, b.constant(1, "int32")), y, x)),
+        )
+    )
+    _same(
+        fn, *[(np.int32(n), _array(k, 5), _array(k, 5, seed=1)) for n in range(4) for k in (1, 3)]
+    )
+
+
+def test_while_without_carries() -> None:
+    b = Builder()
+    x = b.param("x", TensorType((), "bool"))
+    no = _region((x.type,), lambda b, x: b.and_(x, b.not_(x)))
+    b.while_((), (x,), no, _region((x.type,), lambda b, x: ()))
+    fn = b.function(x)
+    _same(fn, [np.True_])
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("length", [0, 1, 2, 5])
+def test_scan_of_any_length(length: int, reverse: bool) -> None:
+    """A carry of sums, one that only passes by, one value as two carries, slices handed through."""
+    b = Builder()
+    c = b.param("c", TensorType((batch, 3), "float32"))
+    xs = b.param("xs", TensorType((time, batch, 3), "float32"))
+    w = b.param("w", TensorType((3, 3), "float32"))
+
+    def step(b: Builder, total: Value, old: Value, kept: Value, x: Value, w: Value) -> object:
+        y = b.dot_general(x, w, (), (), (1,), (0,))
+        return b.add(total, y), total, kept, y, x, b.constant([1, 2], "int32")
+
+    body = _region((c.type, c.type, c.type, c.type, w.type), step)
+    fn = b.function(*b.scan((c, c, c), (xs,), (w,), time, reverse, body))
+    _same(fn, *[(_array(n, 3), _array(length, n, 3), _array(3, 3)) for n in (1, 4)])
+
+
+def test_one_region_in_two_ops() -> None:
+    """What is written for one use must not change the other's values; constants are of both."""
+    b = Builder()
+    p, x = b.param("p", TensorType((), "bool")), b.param("x", TensorType((4,), "float32"))
+    shifted = _region(
+        (x.type,),
+        lambda b, x: (b.add(x, b.constant([1, 2, 3, 4], "float32")), b.constant([5, 6], "float32")),
+    )
+    y, _ = b.if_(p, (x,), shifted, shifted)
+    results = b.if_(b.not_(p), (y,), shifted, shifted)
+    _same(b.function(y, *results), *[(np.bool_(p), _array(4)) for p in (True, False)])
+
+
+def test_loops_in_branches_in_loops() -> None:
+    b = Builder()
+    xs = b.param("xs", TensorType((time, batch), "float32"))
+    row = xs.type.with_shape((batch,))
+
+    def halve(b: Builder, x: Value) -> Value:
+        one = b.splat(1, row)
+        types = (row, row)
+        top = _region(types, lambda b, x, one: b.compare(b.reduce(x, "max", (0,)), _one(b), "GT"))
+        half = _region(types, lambda b, x, one: b.multiply(x, b.splat(0.5, row)))
+        found: Value = b.while_((x,), (one,), top, half)
+        return found
+
+    def step(b: Builder, c: Value, x: Value) -> tuple[Value, ...]:
+        up = b.compare(b.reduce(x, "sum", (0,)), b.constant(0, "float32"), "GT")
+        new = b.if_(up, (x, c), _region((row, row), lambda b, x, c: b.add(halve(b, x), c)),
+                    _region((row, row), lambda b, x, c: c))  # fmt: skip
+        return new, new
+
+    fn = b.function(*b.scan((b.splat(0, row),), (xs,), (), time, True, _region((row, row), step)))
+    _same(fn, *[(_array(t, n) * 4,) for t in (1, 7) for n in (1, 3)])
+
+
+def _one(b: Builder) -> Value:
+    found: Value = b.constant(1, "float32")
+    return found
+
+
+def test_an_lstm_and_its_gradient() -> None:
+    program = lstm("float32")
+    runner = native(program.fn)
+    for n in (1, 5, 40):
+        arrays = program.arguments(n)
+        assert_like(run(runner, program.fn, arrays), evaluate(program.fn, arrays), 1e-5)
