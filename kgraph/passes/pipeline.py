@@ -14,6 +14,10 @@ from kgraph.passes.scans import MergeScans
 from kgraph.passes.simplify import Simplify
 from kgraph.passes.windows import SliceWindows
 
+# what the regions know better than its parts: blocks have moments that combine, in one region
+# instead of the two of a sum behind a sum
+REGIONS_KEEP: tuple[str, ...] = ("moments",)
+
 # what the llvm backend has kernels for, of the ops that could be decomposed
 LLVM_KEEPS: tuple[str, ...] = ()
 
@@ -36,11 +40,12 @@ def llvm_pipeline() -> tuple[Pass, ...]:
     """From a traced function to kernels."""
     return (
         *simplification(),
-        Decompose(keep=LLVM_KEEPS),  # before fusion, which knows basic ops only
+        Decompose(keep=LLVM_KEEPS + REGIONS_KEEP),  # before regions, which see through basic ops
         SliceWindows(),  # before simplification, which clears up what its slices leave
         Simplify(),  # decompositions are written to be read, not to be short
         CommonSubexpressions(),  # and share much (the maximum of a softmax and of its gradient)
         DeadCode(),
         Outline(),  # before fusion, which treats a region's body as any function
+        Decompose(keep=LLVM_KEEPS),  # the moments of a block, and those outside of regions
         Fuse(),  # last: it makes kernels of what is left
     )
