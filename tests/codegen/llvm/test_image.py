@@ -19,7 +19,7 @@ from kgraph.runtime.compile import compile
 from tests.codegen.llvm.lowered import assert_like, native, run
 
 batch = symbol("batch")
-OPTIONS = Options(backend="llvm", verify=True, poison=True, disabled=("outline",))
+OPTIONS = Options(backend="llvm", verify=True, poison=True)
 
 
 def _param(b: Builder, label: str, *shape: object, dtype: str = "float32") -> Value:
@@ -114,7 +114,7 @@ def test_a_function_without_ops_or_parameters() -> None:
 @pytest.mark.parametrize("target", [GENERIC, HASWELL, SKYLAKE512, NEON], ids=lambda t: t.name)
 def test_every_target_gets_valid_text_that_does_not_change(target) -> None:  # type: ignore[no-untyped-def]
     llvm = pytest.importorskip("llvmlite.binding")
-    scheduled = run_passes(_step(), llvm_pipeline(), disabled=("outline",))
+    scheduled = run_passes(_step(), llvm_pipeline())
     text = lower(scheduled, target).text
     assert text == lower(scheduled, target).text
     with llvm.parse_assembly(text) as module:
@@ -125,5 +125,5 @@ def test_every_target_gets_valid_text_that_does_not_change(target) -> None:  # t
 def test_narrower_targets_compute_the_same(name: str) -> None:
     fn = _step()
     state, inputs = _inputs(33)
-    got = compile(fn, options=Options(target=name, disabled=("outline",)))(*state, *inputs)
+    got = compile(fn, options=Options(target=name))(*state, *inputs)
     assert_like(got, evaluate(fn, [*state, *inputs]), 1e-5)

@@ -8,12 +8,12 @@ lie; those of other dims are copied to and from the thread's memory.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from kgraph.codegen.llvm.emit import I32, Operand
 from kgraph.codegen.llvm.lower.blocks import (
     CHUNKS,
-    Partial,
     chunk_bound,
     launch_accumulate,
     launch_clear,
@@ -21,13 +21,14 @@ from kgraph.codegen.llvm.lower.blocks import (
     partials_of,
 )
 from kgraph.codegen.llvm.lower.body import lower_body, plan_body, slab_of
+from kgraph.codegen.llvm.lower.contraction import Packing, packing_of
 from kgraph.codegen.llvm.lower.copies import Rows, launch_copy
 from kgraph.codegen.llvm.lower.frame import Code, Frame, Kernel, Kernels
 from kgraph.codegen.llvm.lower.keys import op_key, op_symbols
 from kgraph.codegen.llvm.lower.table import lowers, wants_scratch, wants_slab
 from kgraph.codegen.llvm.lower.tiling import divided_up
 from kgraph.codegen.llvm.target import Target
-from kgraph.ir import Size, Value, bind_size, numpy_dtype, product
+from kgraph.ir import Function, Op, Size, Value, bind_size, numpy_dtype, product
 from kgraph.ir.ops.control import Batched
 from kgraph.passes.memory import ALIGNMENT, MemoryPlan
 
@@ -40,8 +41,15 @@ def lower_batched(frame: Frame, op: Batched) -> None:
     region = Region(op, frame.target, frame.kernels)
     places = [frame.pointer(v) for v in (*op.inputs, *op.results)]
     sums = list(region.partials)
-    if sums:
-        places.append(frame.scratch(op))
+    scratch = frame.scratches.get(op)
+    if scratch is not None:
+        places.append(scratch)
+    for inner, offset in region.panels().items():
+        assert scratch is not None
+        packing = region.packings[inner]
+        number = op.body.params.index(inner.operands[packing.operand]) - 1
+        panels = frame.f.offset_bytes(scratch, frame.size(offset))
+        packing.launch(frame, frame.pointer(op.inputs[number]), panels)
     symbols = [s for s in op_symbols(op) if s in frame.symbols]
     frame.launch(
         ("region", op_key(op)), "region", places, region.tiles(frame), region.write, symbols
@@ -52,11 +60,8 @@ def lower_batched(frame: Frame, op: Batched) -> None:
 
 @wants_scratch(Batched)
 def batched_scratch(op: Batched, target: Target) -> Size:
-    """The accumulators of all chunks."""
-    total: Size = 0
-    for partial in partials_of(op):
-        total = total + partial.nbytes
-    return total
+    """The accumulators of all chunks, and panels of weights."""
+    return Region(op, target, None).shared
 
 
 @wants_slab(Batched)
@@ -78,9 +83,14 @@ class Region:
     def __init__(self, op: Batched, target: Target, kernels: Kernels | None) -> None:
         self.op, self.target, self.kernels = op, target, kernels
         self.partials = partials_of(op)
-        self.plan: MemoryPlan = plan_body(op.body, target)
+        # What is the same for all blocks is packed once.
+        same = {p for p, d in zip(op.body.params[1:], op.takes, strict=True) if d < 0}
+        self.packings = packings_of(op.body, same, target)
+        self.plan: MemoryPlan = plan_body(op.body, target, packed=self.packings)
         self.locals: dict[Value, _Local] = {}
         self._size: Size = 0
+        self.shared: Size = 0  # bytes of scratch
+        self.panels()
         self._add(op.body.params[0])
         for p, d in zip(op.body.params[1:], op.takes, strict=True):
             if d > 0:
@@ -93,18 +103,33 @@ class Region:
         if v in self.locals:
             return
         self.locals[v] = _Local(self._size)
-        self._size = self._size + _aligned(self._whole(v.type.nbytes))
+        self._size = self._size + aligned(self._whole(v.type.nbytes))
 
     def _whole(self, size: Size) -> Size:
         """A size of the body in a full block."""
         return bind_size(size, {_BLOCK: self.op.block})
 
     def _arena(self) -> Size:
-        return _aligned(self._whole(self.plan.arena))
+        return aligned(self._whole(self.plan.arena))
+
+    def panels(self) -> dict[Op, Size]:
+        """Where the panels of contractions lie in the scratch memory, behind the accumulators."""
+        found: dict[Op, Size] = {}
+        at: Size = 0
+        for partial in self.partials:
+            at = at + partial.nbytes
+        for op, packing in self.packings.items():
+            found[op] = at
+            at = at + aligned(packing.nbytes)
+        self.shared = at
+        return found
 
     def slab(self) -> Size:
         """Bytes of a thread's memory."""
-        return self._size + self._arena() + self._whole(slab_of(self.op.body, self.target))
+        return self._size + self._arena() + self._inner_slab()
+
+    def _inner_slab(self) -> Size:
+        return self._whole(slab_of(self.op.body, self.target, self.packings))
 
     def blocks(self, code: Code) -> Operand:
         """How many blocks there are."""
@@ -144,6 +169,8 @@ class Region:
         start = f.mul(block, op.block)
         samples = f.smin(f.sub(total, start), op.block)
         frame = self._frame(k, samples)
+        for inner, offset in self.panels().items():
+            frame.packed[inner] = f.offset_bytes(k.arguments[-1], k.size(offset))
         inputs = k.arguments[: len(op.inputs)]
         outputs = k.arguments[len(op.inputs) : len(op.inputs) + len(op.results)]
         index = self._local(k, op.body.params[0])
@@ -156,7 +183,9 @@ class Region:
             op.body.results, op.results, outputs, op.gives, strict=True
         ):
             straight = kind == "rows" and d == 0
-            results.append(_row(k, whole, base, 0, op.over, start) if straight else self._local(k, v))
+            results.append(
+                _row(k, whole, base, 0, op.over, start) if straight else self._local(k, v)
+            )
         arena = f.offset_bytes(k.slab, k.size(self._size))
         lower_body(frame, op.body, self.plan, params, results, arena)
         for v, whole, base, (kind, d), local in zip(
@@ -190,6 +219,16 @@ class Region:
         return local
 
 
+def packings_of(body: Function, same: Collection[Value], target: Target) -> dict[Op, Packing]:
+    """The packings of the contractions whose right operand is one of `same`."""
+    found = {}
+    for op in body.ops:
+        packing = packing_of(op, target)
+        if packing is not None and op.operands[packing.operand] in same:
+            found[op] = packing
+    return found
+
+
 def _row(k: Kernel, whole: Value, base: Operand, d: int, over: Size, start: Operand) -> Operand:
     """The address of the row of sample `start` along dim d."""
     each = whole.shape[d] // over * product(whole.shape[d + 1 :])
@@ -210,7 +249,6 @@ def _copy_rows(
     launch_copy(frame, *rows, count, length)
 
 
-def _aligned(size: Size) -> Size:
+def aligned(size: Size) -> Size:
+    """The size, rounded up to the memory plan's alignment."""
     return (size + (ALIGNMENT - 1)) // ALIGNMENT * ALIGNMENT
-
-

@@ -1,7 +1,8 @@
 """Combining what the blocks of a region give: accumulators of chunks, and the tree over them.
 
-The order is that of `ir/ops/blocks.py`: blocks of a chunk from the left to the right, then chunks as
-a balanced tree of neighbours. A mean and its variance combine together, weighted by their counts.
+The order is that of `ir/ops/blocks.py`: the blocks of a chunk from the left to the right, then the
+chunks by a balanced tree of neighbours. A mean and its variance combine together, weighted by their
+counts.
 """
 
 from __future__ import annotations
@@ -158,7 +159,9 @@ def launch_accumulate(
         into, new = others[: len(parts)], others[len(parts) : 2 * len(parts)]
         old = [f.load_at(f.offset(p, c.base, dtype), dtype, lanes, guard.lanes) for p in into]
         more = [
-            f.convert(f.load_at(f.offset(p, c.base, source), source, lanes, guard.lanes), source, dtype)
+            f.convert(
+                f.load_at(f.offset(p, c.base, source), source, lanes, guard.lanes), source, dtype
+            )
             for p in new
         ]
         if kind == "moments":
@@ -230,7 +233,9 @@ def launch_tree(
             level.append((f.select(there, number, f.index(0)), values))
             first = last
         while len(level) > 1:
-            level = [_pair(k, kind, dtype, x, y) for x, y in zip(level[::2], level[1::2], strict=True)]
+            level = [
+                _pair(k, kind, dtype, x, y) for x, y in zip(level[::2], level[1::2], strict=True)
+            ]
         for p, value in zip(into, level[0][1], strict=True):
             value = f.convert(value, dtype, result)
             f.store_at(f.offset(p, c.base, result), result, value, guard.lanes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from kgraph.codegen.llvm.emit import Operand
+from kgraph.codegen.llvm.lower.contraction import Packing
 from kgraph.codegen.llvm.lower.frame import Frame
 from kgraph.codegen.llvm.lower.loop_ops import lower_as_loop
 from kgraph.codegen.llvm.lower.table import LOWERINGS, SCRATCH, SLAB, is_loop
@@ -13,6 +14,8 @@ from kgraph.ir import Function, Op, Size, Value, maximum
 from kgraph.ir.ops.contract import DotGeneral
 from kgraph.ir.ops.control import Fusion
 from kgraph.ir.ops.convolution import Convolution
+from kgraph.ir.ops.index import DynamicUpdateSlice
+from kgraph.ir.ops.scatter import Scatter
 from kgraph.ir.ops.shape import Constant
 from kgraph.passes.memory import Arena, MemoryPlan, Param, Place, Result, plan_memory, writes_over
 
@@ -21,10 +24,21 @@ class LoweringError(NotImplementedError):
     """An op that the llvm backend has no code for."""
 
 
-def plan_body(fn: Function, target: Target, donated: Mapping[int, int] | None = None) -> MemoryPlan:
-    """The memory plan of a function, with the scratch that its lowerings want."""
+def plan_body(
+    fn: Function,
+    target: Target,
+    donated: Mapping[int, int] | None = None,
+    packed: Mapping[Op, Packing] | None = None,
+) -> MemoryPlan:
+    """The memory plan of a function, with the scratch that its lowerings want.
+
+    `packed` has the contractions whose panels will be made before.
+    """
+    ready = packed or {}
 
     def scratch(op: Op) -> Size:
+        if op in ready:
+            return ready[op].scratch
         wanted = SCRATCH.get(type(op))
         return 0 if wanted is None or is_empty(op) else wanted(op, target)
 
@@ -37,10 +51,13 @@ def plan_body(fn: Function, target: Target, donated: Mapping[int, int] | None = 
     )
 
 
-def slab_of(fn: Function, target: Target) -> Size:
+def slab_of(fn: Function, target: Target, packed: Mapping[Op, Packing] | None = None) -> Size:
     """The bytes that a thread wants for itself while the function runs."""
     total: Size = 0
     for op in fn.ops:
+        if packed and op in packed:
+            total = maximum(total, packed[op].slab)
+            continue
         wanted = SLAB.get(type(op))
         if wanted is not None and not is_empty(op):
             total = maximum(total, wanted(op, target))
@@ -48,7 +65,12 @@ def slab_of(fn: Function, target: Target) -> Size:
 
 
 def _in_place(op: Op, operand: int, result: int) -> bool:
-    """A contraction may hold unfinished sums in its result, so it writes over nothing."""
+    """A contraction may hold unfinished sums in its result, so it writes over nothing.
+
+    What replaces windows of its first operand may do so where that lies.
+    """
+    if isinstance(op, DynamicUpdateSlice | Scatter):
+        return operand == 0
     if isinstance(op, Fusion) and any(isinstance(x, DotGeneral | Convolution) for x in op.body.ops):
         return False
     return (isinstance(op, Fusion) or is_loop(op)) and writes_over(op, operand, result)

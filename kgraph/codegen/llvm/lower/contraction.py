@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from kgraph.codegen.llvm.emit import Operand
 from kgraph.codegen.llvm.lower.convolution import (
     Forward,
     forward_epilogue,
@@ -11,13 +13,14 @@ from kgraph.codegen.llvm.lower.convolution import (
 )
 from kgraph.codegen.llvm.lower.convolution_plain import launch_plain
 from kgraph.codegen.llvm.lower.convolution_weights import Weights
-from kgraph.codegen.llvm.lower.dot import dot_scratch, dot_slab, lower_dot
+from kgraph.codegen.llvm.lower.dot import Copies, Product, dot_scratch, dot_slab, lower_dot
 from kgraph.codegen.llvm.lower.epilogue import Contraction, Epilogue, launch_rest, sum_bytes
 from kgraph.codegen.llvm.lower.frame import Frame
 from kgraph.codegen.llvm.lower.table import lowers, wants_scratch, wants_slab
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Op, Size
 from kgraph.ir.ops.contract import DotGeneral
+from kgraph.ir.ops.control import Fusion
 from kgraph.ir.ops.convolution import Convolution
 from kgraph.passes.memory import ALIGNMENT
 
@@ -44,7 +47,7 @@ def lower_contraction(frame: Frame, op: Op, hero: Op) -> None:
     """A contraction and what follows it on its sums."""
     contraction = Contraction.of(op, hero)
     if isinstance(hero, DotGeneral):
-        lower_dot(frame, contraction, frame.scratches.get(op))
+        lower_dot(frame, contraction, frame.scratches.get(op), frame.packed.get(op))
     else:
         _lower_convolution(frame, contraction, op)
 
@@ -89,18 +92,22 @@ def _lower_convolution(frame: Frame, contraction: Contraction, op: Op) -> None:
     outputs = [frame.pointer(v) for v in contraction.outputs]
     scratch = frame.scratches.get(op)
     separate = not contraction.plain and choice.epilogue is None
-    target = outputs[contraction.primary]
+    target, packed = outputs[contraction.primary], scratch
     if separate:
         assert scratch is not None
-        target = f.offset_bytes(scratch, frame.size(_aligned(choice.packed)))
+        target = scratch
+        packed = f.offset_bytes(scratch, frame.size(_aligned(sum_bytes(contraction))))
     if choice.weights is not None:
-        assert scratch is not None
-        choice.weights.launch(frame, operands, scratch, target)
+        choice.weights.launch(frame, operands, packed, target)
     elif choice.forward is not None:
-        assert scratch is not None
+        if op not in frame.packed:
+            assert packed is not None
+            choice.forward.launch_pack(frame, operands[1], packed)
+        packed = frame.packed.get(op, packed)
+        assert packed is not None
         others = [frame.pointer(v) for v in contraction.inputs] if choice.epilogue else []
         others += outputs if choice.epilogue else []
-        choice.forward.launch(frame, choice.epilogue, operands, scratch, others, target)
+        choice.forward.launch(frame, choice.epilogue, operands, packed, others, target)
     else:
         launch_plain(frame, hero, operands, target)
     if separate:
@@ -115,7 +122,7 @@ def contraction_scratch(op: Op, hero: Op, target: Target) -> Size:
     choice = _Choice.of(contraction, target)
     if contraction.plain or choice.epilogue is not None:
         return choice.packed
-    return _aligned(choice.packed) + sum_bytes(contraction)
+    return choice.packed + _aligned(sum_bytes(contraction))
 
 
 def contraction_slab(op: Op, hero: Op, target: Target) -> Size:
@@ -127,6 +134,55 @@ def contraction_slab(op: Op, hero: Op, target: Target) -> Size:
     if choice.weights is not None:
         return choice.weights.spec.scratch_bytes(target)
     return choice.forward.spec.scratch_bytes(target) if choice.forward is not None else 0
+
+
+@dataclass(frozen=True)
+class Packing:
+    """What can be done once for many runs of a contraction: its right operand in panels.
+
+    Attributes:
+        operand: the number of the op's operand.
+        nbytes: of the panels.
+        scratch: what the op wants besides, when it is given the panels in `frame.packed`.
+        slab: what a tile then wants for itself.
+        launch: `launch(frame, source, panels)` makes them.
+    """
+
+    operand: int
+    nbytes: Size
+    scratch: Size
+    slab: Size
+    launch: Callable[[Frame, Operand, Operand], None]
+
+
+def packing_of(op: Op, target: Target) -> Packing | None:
+    """The packing of a contraction, alone or in a fusion; None if there is nothing to be gained."""
+    hero = hero_of(op)
+    if hero is None or op.results[0].type.size == 0:
+        return None
+    contraction = Contraction.of(op, hero)
+    operand = op.operands.index(contraction.operands[1])
+    scratch = contraction_scratch(op, hero, target)
+    if isinstance(hero, DotGeneral):
+        copies = Copies.of(hero)
+        product = Product.of(copies.product, target, "")
+        if copies.rhs is not None or not product.packable:
+            return None
+        slab = dot_slab(contraction, target, packed=True)
+        return Packing(operand, product.packed_bytes(target), scratch, slab, product.launch_pack)
+    forward = _Choice.of(contraction, target).forward
+    if forward is None:
+        return None
+    nbytes = forward.spec.packed_bytes(target)
+    slab = forward.spec.scratch_bytes(target)
+    return Packing(operand, nbytes, scratch - nbytes, slab, forward.launch_pack)
+
+
+def hero_of(op: Op) -> Op | None:
+    """The contraction that an op is, or that is in its body."""
+    ops = op.body.ops if isinstance(op, Fusion) else (op,)
+    found = [x for x in ops if isinstance(x, DotGeneral | Convolution)]
+    return found[0] if found else None
 
 
 def _aligned(size: Size) -> Size:

@@ -156,30 +156,35 @@ class Forward:
         self, frame: Frame, epilogue: Epilogue | None, operands: Sequence[Operand],
         packed: Operand, others: Sequence[Operand], target: Operand,
     ) -> None:  # fmt: skip
-        """Packs the weights, then computes."""
+        """Computes, with packed weights."""
         names = frame.kernels.names
         own = epilogue.key() if epilogue is not None else None
-        plain = replace(self.spec, epilogue=None, extra=(), inline_epilogue=False, result="")
-        pack_key = ("pack", replace(self, spec=plain).key())
-        if pack_key not in names:
-            names[pack_key] = emit_pack_weights(frame.module, frame.kernels.named("pack"), plain)
         key = (self.key(), own)
         if key not in names:
             names[key] = emit_conv(frame.module, frame.kernels.named("conv"), self.spec)
-        pack, name = names[pack_key], names[key]
-
-        def write_pack(k: Kernel) -> None:
-            w, to = k.arguments
-            k.f.call(pack, [w, to, k.index, k.f.add(k.index, 1)])
-
-        panels = self.spec.panels(frame.target)
-        frame.launch(("pack", pack), "pack", [operands[1], packed], panels, write_pack)
+        name = names[key]
         symbols = sorted(set(self.op.lhs.type.symbols) | set(_hook_symbols(epilogue)))
         arguments = [operands[0], packed, target, *others]
         frame.launch(
             ("conv", name, own, str(self.images), self.units), "conv", arguments,
             frame.size(self.tiles()), lambda k: self.write(k, name, epilogue), symbols,
         )  # fmt: skip
+
+    def launch_pack(self, frame: Frame, weights: Operand, packed: Operand) -> None:
+        """Puts the weights into panels, each of which is a tile."""
+        names = frame.kernels.names
+        plain = replace(self.spec, epilogue=None, extra=(), inline_epilogue=False, result="")
+        pack_key = ("pack", replace(self, spec=plain).key())
+        if pack_key not in names:
+            names[pack_key] = emit_pack_weights(frame.module, frame.kernels.named("pack"), plain)
+        pack = names[pack_key]
+
+        def write_pack(k: Kernel) -> None:
+            w, to = k.arguments
+            k.f.call(pack, [w, to, k.index, k.f.add(k.index, 1)])
+
+        panels = self.spec.panels(frame.target)
+        frame.launch(("pack", pack), "pack", [weights, packed], panels, write_pack)
 
     def write(self, k: Kernel, name: str, epilogue: Epilogue | None) -> None:
         """Writes the kernel: a range of rows."""

@@ -20,10 +20,11 @@ from kgraph.codegen.llvm.lower.frame import Code, Frame, Kernel
 from kgraph.codegen.llvm.lower.reduce import launch_combine
 from kgraph.codegen.llvm.lower.tiling import divided_up
 from kgraph.codegen.llvm.target import Target
-from kgraph.ir import Size
+from kgraph.ir import Size, symbols_of
 from kgraph.ir.ops.convolution import Convolution
 
 CHUNKS = 16
+BLOCK = "block"  # the symbol of a region's samples
 _MOST_BYTES = 1 << 27  # of all chunks' sums together
 
 
@@ -33,7 +34,8 @@ class Weights:
 
     Attributes:
         least: images of a chunk at least.
-        chunks: how many chunks there are at most.
+        chunks: how many chunks there are at most; 1 within a region, where threads are at work
+            already: the sums then go straight to the result.
     """
 
     op: Convolution
@@ -71,6 +73,8 @@ class Weights:
         size = int(op.result.type.size)
         least = max(1, 4 * TILE // max(1, 2 * pixels * size))
         chunks = max(2, min(CHUNKS, _MOST_BYTES // (8 * size)))
+        if BLOCK in symbols_of(x["f"]) and compute_dtype(op.lhs.dtype) == op.lhs.dtype:
+            chunks = 1
         return Weights(op, WeightsSpec(conv), x["f"], least, chunks)
 
     def key(self) -> Hashable:
@@ -83,14 +87,16 @@ class Weights:
 
     def scratch(self) -> Size:
         """Bytes of all chunks' sums."""
-        return self.chunks * 8 * self.op.result.type.size
+        return 0 if self.chunks == 1 else self.chunks * 8 * self.op.result.type.size
 
     def chunk(self, code: Code) -> Operand:
         """The images of a chunk."""
+        if self.chunks == 1:
+            return code.size(self.images)
         return code.f.smax(divided_up(code, code.size(self.images), self.chunks), self.least)
 
     def launch(
-        self, frame: Frame, operands: Sequence[Operand], scratch: Operand, target: Operand
+        self, frame: Frame, operands: Sequence[Operand], scratch: Operand | None, target: Operand
     ) -> None:
         """Sums of chunks, then their sum."""
         f, names = frame.f, frame.kernels.names
@@ -99,11 +105,18 @@ class Weights:
             names[self.key()] = emit_weights(frame.module, name, self.spec)
         name = names[self.key()]
         images = frame.size(self.images)
-        chunks = f.smax(divided_up(frame, images, self.chunk(frame)), 1)
+        if self.chunks == 1:
+            scratch = target
+        assert scratch is not None
+        chunks = f.index(1)
+        if self.chunks > 1:
+            chunks = f.smax(divided_up(frame, images, self.chunk(frame)), 1)
         frame.launch(
             ("weights", name, str(self.images)), "weights", [*operands, scratch], chunks,
             lambda k: self.write(k, name), self.op.lhs.type.symbols,
         )  # fmt: skip
+        if self.chunks == 1:
+            return
         dtype = self.op.result.dtype
         size = frame.size(self.op.result.type.size)
         places = (scratch, target)
@@ -125,7 +138,7 @@ class Weights:
 def _dims(
     op: Convolution, xs: Sequence[Size], taps: Sequence[Size], ys: Sequence[Size]
 ) -> tuple[Dim, ...] | None:
-    """The spatial dims of the convolution whose gradient this is: steps and dilations change roles."""
+    """The spatial dims of the convolution whose gradient this is; steps and dilations swap."""
     found = []
     for i, sizes in enumerate(zip(xs, taps, ys, (lo for lo, _ in op.padding), strict=True)):
         known = ints(sizes)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from kgraph.codegen.llvm.emit import Operand
-from kgraph.codegen.llvm.gemm import GemmSpec, emit_gemm
-from kgraph.codegen.llvm.gemm_spec import depth, splittable
+from kgraph.codegen.llvm.gemm import GemmSpec, emit_gemm, emit_pack_b
+from kgraph.codegen.llvm.gemm_spec import FEW_ROWS, depth, splittable
 from kgraph.codegen.llvm.lower.epilogue import Contraction, Epilogue, launch_rest, sum_bytes
 from kgraph.codegen.llvm.lower.frame import Code, Frame, Kernel
 from kgraph.codegen.llvm.lower.keys import op_key, op_symbols
@@ -142,8 +142,11 @@ class Product:
     units: int  # of a tile
 
     @staticmethod
-    def of(op: DotGeneral, target: Target, result: str) -> Product:
-        """The tiling of a product, all of whose roles are single runs."""
+    def of(op: DotGeneral, target: Target, result: str, packed: bool = False) -> Product:
+        """The tiling of a product, all of whose roles are single runs.
+
+        `packed`: the matrix B is given in panels.
+        """
         found = sides(op)
         m, n, k = (runs[0] if runs else (1, 0, 0) for runs in _single(found))
         swapped = n[0] == 1 and m[0] != 1
@@ -159,7 +162,7 @@ class Product:
             a_strides=(_known(m[1]), _known(k[1])),
             b_strides=(_known(k[2]), _known(n[2])),
             c_strides=(_known(n[0]), 1),
-            split=split,
+            split=split, packed_b=packed,
         )  # fmt: skip
         shape = spec.shape(target)
         unit = shape.rows if split == "rows" else shape.columns
@@ -196,12 +199,43 @@ class Product:
         items = product(size for size, _, _ in self.batch)
         return _up(items, self.items), _up(count, self.units)
 
+    @property
+    def packable(self) -> bool:
+        """Is B one matrix for all items, worth a copy in panels that serves several products?"""
+        few = self.spec.m is not None and self.spec.m <= FEW_ROWS
+        return not (self.swapped or self.batch or few)
+
+    def packed_bytes(self, target: Target) -> Size:
+        """Bytes of B in panels."""
+        found: Size = self.spec.packed_bytes(target, self.n[0], self.k[0])
+        return found
+
+    def launch_pack(self, frame: Frame, b: Operand, to: Operand) -> None:
+        """Puts B into panels, each of which is a tile."""
+        s, names, target = self.spec, frame.kernels.names, frame.target
+        columns = s.shape(target).columns
+        key = ("pack_b", s.n, s.k, s.dtype, s.b_strides, columns)
+        if key not in names:
+            plain = replace(s, epilogue=None, inline_epilogue=False, extra=(), packed_b=False)
+            names[key] = emit_pack_b(frame.module, frame.kernels.named("pack_b"), plain)
+        name = names[key]
+        sizes = (self.n[0], self.k[0], self.k[2], self.n[2])
+        symbols = self.op.rhs.type.symbols
+
+        def write(k: Kernel) -> None:
+            source, into = k.arguments
+            unknown = [k.size(n) for n in sizes if isinstance(n, Dim)]
+            k.f.call(name, [source, into, k.index, k.f.add(k.index, 1), *unknown])
+
+        count = frame.size(_up(self.n[0], columns))
+        frame.launch(("pack_b", name, str(sizes)), "pack_b", [b, to], count, write, symbols)
+
     def key(self) -> Hashable:
         """Of the generated function."""
         s = self.spec
         return (
             "gemm", s.m, s.n, s.k, s.dtype, s.result, s.a_strides, s.b_strides, s.c_strides,
-            s.split, s.inline_epilogue, s.extra,
+            s.split, s.packed_b, s.inline_epilogue, s.extra,
         )  # fmt: skip
 
     def write(self, k: Kernel, name: str, epilogue: Epilogue | None, places: int) -> None:
@@ -264,13 +298,15 @@ def _aligned(size: Size) -> Size:
     return _up(size, ALIGNMENT) * ALIGNMENT
 
 
-def lower_dot(frame: Frame, contraction: Contraction, scratch: Operand | None) -> None:
-    """Lowers a product with its epilogue."""
+def lower_dot(
+    frame: Frame, contraction: Contraction, scratch: Operand | None, packed: Operand | None
+) -> None:
+    """Lowers a product with its epilogue; `packed` is the right operand in panels, if it is."""
     f = frame.f
     op = contraction.hero
     assert isinstance(op, DotGeneral)
     copies = Copies.of(op)
-    plan = Product.of(copies.product, frame.target, "")
+    plan = Product.of(copies.product, frame.target, "", packed is not None)
     epilogue = None if contraction.plain else Epilogue.of(contraction, plan.labels)
     separate = not contraction.plain and epilogue is None
     operands = []
@@ -284,6 +320,8 @@ def lower_dot(frame: Frame, contraction: Contraction, scratch: Operand | None) -
             _launch_transpose(frame, v, perm, pointer, to)
             pointer = to
         operands.append(pointer)
+    if packed is not None:
+        operands[1] = packed
     inputs: list[Operand] = []
     outputs = [frame.pointer(v) for v in contraction.outputs]
     target = outputs[contraction.primary]
@@ -293,7 +331,7 @@ def lower_dot(frame: Frame, contraction: Contraction, scratch: Operand | None) -
     elif epilogue is not None:
         inputs = [frame.pointer(v) for v in contraction.inputs]
         result = contraction.outputs[contraction.primary].dtype
-        plan = Product.of(copies.product, frame.target, result)
+        plan = Product.of(copies.product, frame.target, result, packed is not None)
         spec = replace(
             plan.spec, epilogue=epilogue.hook, inline_epilogue=epilogue.inline, extra=epilogue.extra
         )
@@ -357,11 +395,11 @@ def dot_scratch(contraction: Contraction, target: Target) -> Size:
     return total
 
 
-def dot_slab(contraction: Contraction, target: Target) -> Size:
+def dot_slab(contraction: Contraction, target: Target, packed: bool = False) -> Size:
     """Bytes of private memory of a tile."""
     op = contraction.hero
     assert isinstance(op, DotGeneral)
     product_ = Copies.of(op).product
     result = contraction.outputs[contraction.primary].dtype
-    wanted = [Product.of(product_, target, dtype).slab(target) for dtype in {"", result}]
-    return maximum(wanted[0], wanted[-1])
+    plain, stored = (Product.of(product_, target, dtype, packed) for dtype in ("", result))
+    return maximum(plain.slab(target), stored.slab(target))
