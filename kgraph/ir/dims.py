@@ -12,6 +12,7 @@ import ast
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import TypeAlias
 
 from kgraph.ir.errors import SizeNeededError
@@ -62,10 +63,22 @@ class Dim:
 
     __repr__ = __str__
 
+    def _takes(self, other: object) -> bool:
+        """Is `other` a size? Asks for the number where it is a fraction; tensors answer themselves."""
+        if isinstance(other, int | Dim | Integral):
+            return True
+        if isinstance(other, Real):
+            self.__int__()
+        return False
+
     def __add__(self, other: Size) -> Size:
+        if not self._takes(other):
+            return NotImplemented
         return _polynomial([*self.terms, *_terms(other)])
 
     def __mul__(self, other: Size) -> Size:
+        if not self._takes(other):
+            return NotImplemented
         return _polynomial([(_times(m, n), j * k) for m, j in self.terms for n, k in _terms(other)])
 
     __radd__ = __add__
@@ -75,22 +88,34 @@ class Dim:
         return self * -1
 
     def __sub__(self, other: Size) -> Size:
-        return self + -1 * other
+        return self + -1 * other if self._takes(other) else NotImplemented
 
     def __rsub__(self, other: Size) -> Size:
-        return -1 * self + other
+        return -1 * self + other if self._takes(other) else NotImplemented
 
     def __floordiv__(self, other: Size) -> Size:
-        return floordiv(self, other)
+        return floordiv(self, other) if self._takes(other) else NotImplemented
 
     def __rfloordiv__(self, other: Size) -> Size:
-        return floordiv(other, self)
+        return floordiv(other, self) if self._takes(other) else NotImplemented
 
     def __mod__(self, other: Size) -> Size:
-        return mod(self, other)
+        return mod(self, other) if self._takes(other) else NotImplemented
 
     def __rmod__(self, other: Size) -> Size:
-        return mod(other, self)
+        return mod(other, self) if self._takes(other) else NotImplemented
+
+    def __truediv__(self, other: object) -> float:
+        return self.__int__() if isinstance(other, Real | Dim) else NotImplemented
+
+    def __pow__(self, other: object) -> float:
+        return self.__int__() if isinstance(other, Real | Dim) else NotImplemented
+
+    __rtruediv__ = __truediv__
+    __rpow__ = __pow__
+
+    def __float__(self) -> float:
+        return float(self.__int__())
 
     def __int__(self) -> int:
         raise SizeNeededError(

@@ -20,7 +20,7 @@ from kgraph.ops._trace import context_of
 __all__ = ["dot_product_attention"]
 
 
-@op("nn.DotProductAttention", 3)
+@op("nn.DotProductAttention", 6)
 def dot_product_attention(
     query: Any,
     key: Any,

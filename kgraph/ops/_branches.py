@@ -22,7 +22,7 @@ from kgraph.utils import tree
 __all__ = ["cond", "custom_gradient", "switch"]
 
 
-@op("core.Cond", 1)
+@op("core.Cond", 3)
 def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
     """`true_fn()` or `false_fn()`, as the program finds `pred` to be.
 
@@ -49,7 +49,7 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
     return _joined(outer, bodies, make, ("true_fn", "false_fn"))
 
 
-@op("core.Switch", 1)
+@op("core.Switch", 2)
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
     """The branch with this index, clamped to the branches that there are.
 

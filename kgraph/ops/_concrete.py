@@ -65,7 +65,7 @@ def _sized(values: Array, size: int, dim: int, fill: Any) -> Array:
     return np.pad(kept, widths, constant_values=0 if fill is None else fill) if missing else kept
 
 
-@op("numpy.Bincount", 2)
+@op("numpy.Bincount", 1)
 def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = False) -> Any:
     """How often each number from 0 up comes, in each row of x; weighted if there are weights."""
     if sparse:

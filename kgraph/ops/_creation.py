@@ -52,25 +52,25 @@ def filled(shape: Any, value: Any, dtype: str) -> Any:
     return context.wrap(broadcast_value(context.b, context.lift(value, dtype), sizes))
 
 
-@op("numpy.Zeros", 0)
+@op()
 def zeros(shape: Any, dtype: Any = None) -> Any:
     """Zeros."""
     return filled(shape, 0, standardize_dtype(dtype))
 
 
-@op("numpy.Ones", 0)
+@op()
 def ones(shape: Any, dtype: Any = None) -> Any:
     """Ones."""
     return filled(shape, 1, standardize_dtype(dtype))
 
 
-@op("numpy.Empty", 0)
+@op()
 def empty(shape: Any, dtype: Any = None) -> Any:
     """Zeros: nothing is left undefined."""
     return zeros(shape, dtype)
 
 
-@op("numpy.Full", 0)
+@op("numpy.Full", ("fill_value",))
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
     """`fill_value` in all places."""
     return filled(shape, fill_value, standardize_dtype(dtype))
@@ -211,19 +211,19 @@ def geomspace(
     return cast(FUNCTIONS["multiply"](sign, FUNCTIONS["exp"](logs)), wanted)
 
 
-@op("numpy.Eye", 0)
+@op()
 def eye(N: Any, M: Any = None, k: int = 0, dtype: Any = None) -> Any:  # noqa: N803  # Keras's names
     """Ones on the k-th diagonal, zeros elsewhere."""
     return cast(_diagonal(N, M, k, "EQ"), standardize_dtype(dtype))
 
 
-@op("numpy.Identity", 0)
+@op()
 def identity(n: Any, dtype: Any = None) -> Any:
     """The identity matrix."""
     return eye(n, dtype=dtype)
 
 
-@op("numpy.Tri", 0)
+@op()
 def tri(N: Any, M: Any = None, k: int = 0, dtype: Any = None) -> Any:  # noqa: N803  # Keras's names
     """Ones on and below the k-th diagonal, zeros above."""
     return cast(_diagonal(N, M, k, "GE"), standardize_dtype(dtype))

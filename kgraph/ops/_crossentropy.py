@@ -45,11 +45,13 @@ def one_hot(
 
 @op("nn.MultiHot")
 def multi_hot(
-    x: Any, num_classes: Any, axis: int = -1, dtype: Any = None, sparse: bool = False
+    inputs: Any, num_classes: Any, axis: int = -1, dtype: Any = None, sparse: bool = False
 ) -> Any:
-    """1 at each of the indices in a row of x, 0 elsewhere."""
-    single = len(x.shape) <= 1
-    return largest(one_hot(cast(x, "int32"), num_classes, axis, dtype, sparse), 0 if single else 1)
+    """1 at each of the indices in a row, 0 elsewhere."""
+    single = len(inputs.shape) <= 1
+    return largest(
+        one_hot(cast(inputs, "int32"), num_classes, axis, dtype, sparse), 0 if single else 1
+    )
 
 
 def _log_probabilities(output: Any, from_logits: bool, axis: int) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from kgraph.ops._keras_tensor import KerasTensor, _is_symbolic
 from kgraph.ops._operation import Operation
 from kgraph.ops._operators import FUNCTIONS
+from kgraph.registry import keras_export
 
 __all__ = ["OPERATIONS", "FunctionOperation", "op"]
 
@@ -25,8 +26,9 @@ class FunctionOperation(Operation):
     """
 
     function: Callable[..., Any]
-    tensor_names: tuple[str, ...] = ()
-    attribute_names: tuple[str, ...] = ()
+    tensor_names: tuple[str, ...] = ()  # of the call
+    attribute_names: tuple[str, ...] = ()  # of the constructor
+    rest_name: str | None = None  # of what `*` takes
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         return object.__new__(cls)
@@ -43,63 +45,91 @@ class FunctionOperation(Operation):
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Runs the function."""
-        return type(self).function(*args, **self.attributes, **kwargs)
+        cls = type(self)
+        if cls.rest_name is None:
+            given = dict(zip(cls.tensor_names, args, strict=False))
+            return cls.function(**given, **self.attributes, **kwargs)
+        count = len(cls.tensor_names)
+        given = dict(zip(cls.tensor_names, args, strict=False)) | self.attributes | kwargs
+        first, named = [], {}
+        for parameter in inspect.signature(cls.function).parameters.values():
+            if parameter.name in given:
+                if parameter.kind is parameter.KEYWORD_ONLY:
+                    named[parameter.name] = given[parameter.name]
+                else:
+                    first.append(given[parameter.name])
+        return cls.function(*first, *args[count:], **named)
 
     def get_config(self) -> dict[str, Any]:
         """The name and the attributes."""
         return {"name": self.name, **self.attributes}
 
 
-def op(home: str, tensors: int = 1) -> Callable[[Implementation], Implementation]:
+def op(
+    home: str = "", tensors: int | tuple[str, ...] = 1
+) -> Callable[[Implementation], Implementation]:
     """Makes a function a public op: on KerasTensors it records a node in place of running.
 
     Args:
-        home: Keras's module and class, such as "numpy.Add": what model files call it.
-        tensors: so many first parameters are tensors; the others are attributes.
+        home: Keras's module and class, such as "numpy.Add": what model files call it. "": the
+            function takes no tensors.
+        tensors: so many first parameters are tensors, or the parameters with these names; the
+            others are attributes.
     """
 
     def decorate(function: Implementation) -> Implementation:
-        signature = inspect.signature(function)
-        names = tuple(signature.parameters)
-        module, class_name = home.rsplit(".", 1)
-        variadic = any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
-        cls = type(
-            class_name,
-            (FunctionOperation,),
-            {
-                "__doc__": function.__doc__,
-                "__module__": "kgraph.ops",
-                "keras_module": f"keras.src.ops.{module}",
-                "function": staticmethod(function),
-                "tensor_names": names[:tensors],
-                "attribute_names": names[tensors:],
-            },
-        )
-        OPERATIONS.setdefault(home, cls)
-
-        def record(args: Any, kwargs: Any) -> Any:
-            if variadic:
-                return cls(**kwargs).symbolic_call(*args)
-            bound = signature.bind(*args, **kwargs)
-            bound.apply_defaults()
-            given = bound.arguments
-            operation = cls(**{n: given[n] for n in names[tensors:]})
-            call = [given[n] for n in names[:tensors]]
-            while len(call) > 1 and call[-1] is signature.parameters[names[len(call) - 1]].default:
-                call.pop()
-            return operation.symbolic_call(*call)
+        if not home:
+            FUNCTIONS[function.__name__] = function
+            return function
+        cls = _operation_class(home, function, tensors)
+        OPERATIONS[home] = keras_export(f"keras.src.ops.{home}")(cls)
 
         @functools.wraps(function)
         def run(*args: Any, **kwargs: Any) -> Any:
             for x in args:
                 kind = type(x)
                 if kind is KerasTensor or ((kind is list or kind is tuple) and _is_symbolic(x)):
-                    return record(args, kwargs)
+                    return _record(cls, args, kwargs)
             if kwargs and any(_is_symbolic(x) for x in kwargs.values()):
-                return record(args, kwargs)
+                return _record(cls, args, kwargs)
             return function(*args, **kwargs)
 
         FUNCTIONS[function.__name__] = run
         return run  # type: ignore[return-value]  # it has the same signature
 
     return decorate
+
+
+def _operation_class(
+    home: str, function: Callable[..., Any], tensors: int | tuple[str, ...]
+) -> type[FunctionOperation]:
+    parameters = inspect.signature(function).parameters.values()
+    names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
+    rest = [p.name for p in parameters if p.kind is p.VAR_POSITIONAL]
+    chosen = tuple(names[:tensors]) if isinstance(tensors, int) else tensors
+    fields = {
+        "__doc__": function.__doc__,
+        "__module__": "kgraph.ops",
+        "function": staticmethod(function),
+        "tensor_names": chosen,
+        "attribute_names": tuple(n for n in names if n not in chosen),
+        "rest_name": rest[0] if rest else None,
+    }
+    return type(home.rpartition(".")[2], (FunctionOperation,), fields)
+
+
+def _record(cls: type[FunctionOperation], args: Any, kwargs: Any) -> Any:
+    """The operation with the attributes among the arguments, called on the tensors among them."""
+    signature = inspect.signature(cls.function)
+    bound = signature.bind(*args, **kwargs)
+    bound.apply_defaults()
+    given = bound.arguments
+    operation = cls(**{n: given[n] for n in cls.attribute_names})
+    call = [given[n] for n in cls.tensor_names]
+    if cls.rest_name is not None:
+        return operation.symbolic_call(*call, *given[cls.rest_name])
+    while (
+        len(call) > 1 and call[-1] is signature.parameters[cls.tensor_names[len(call) - 1]].default
+    ):
+        call.pop()  # a file says nothing about what was left out
+    return operation.symbolic_call(*call)

@@ -103,11 +103,13 @@ def logaddexp(x1: Any, x2: Any) -> Any:
     """`log(exp(x1) + exp(x2))`, without overflow."""
     context, (x, y) = promoted(x1, x2, at_least="float")
     b = context.b
-    apart = b.subtract(x, y)
-    more = b.log_plus_one(b.exponential(b.negate(b.abs(apart))))
+    top = b.maximum(x, y)
+    # the smaller less the larger: at a tie each operand has half of the gradient
+    apart = b.subtract(b.minimum(x, y), top)
+    more = b.log_plus_one(b.exponential(apart))
     # equal infinities: their difference is NaN, their sum is not
     is_nan = b.compare(apart, apart, "NE")
-    return context.wrap(b.select(is_nan, b.add(x, y), b.add(b.maximum(x, y), more)))
+    return context.wrap(b.select(is_nan, b.add(x, y), b.add(top, more)))
 
 
 @op("numpy.Logaddexp2", 2)

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 
-@op("numpy.GetItem", 1)
+@op("numpy.GetItem", 2)
 def get_item(x: Any, key: Any) -> Any:
     """`x[key]`: ints, slices, None, `...`, and one array of integers, as in numpy.
 
@@ -41,6 +41,8 @@ def get_item(x: Any, key: Any) -> Any:
     items = list(key) if isinstance(key, tuple) else [key]
     context = context_of((x, *_tensors_in(items)))
     value = context.lift(x)
+    if any(_is_array(item) and dtype_of(item) == "bool" for item in items):
+        return _masked(context, value, items)
     items = _full_key(items, value.type.rank)
     arrays = [k for k, item in enumerate(items) if _is_array(item)]
     if not arrays:
@@ -161,11 +163,9 @@ def _gathered(context: Any, value: Value, items: list[Any], arrays: list[int]) -
     ints = [k for k, i in enumerate(plain) if i is not None and not isinstance(i, slice)]
     adjacent = sorted([*arrays, *ints])
     indices = []
+    dtype = "int32" if len(adjacent) > 1 else None
     for k in adjacent:
-        item = items[k]
-        if dtype_of(item) == "bool":
-            return _masked(context, value, items)
-        indices.append(context.lift(item, None if _is_array(item) else "int32"))
+        indices.append(context.lift(items[k], dtype))
     for k in ints:
         plain[k] = slice(None)
     value = _sliced(context, value, plain)

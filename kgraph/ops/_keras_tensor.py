@@ -129,7 +129,7 @@ class KerasTensor(Operators):
     def __float__(self) -> float:
         self._refuse("turned into a float")
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> NoReturn:  # noqa: PLE0304  # it never returns
         self._refuse("used as a bool")
 
     def __iter__(self) -> Any:

@@ -100,7 +100,8 @@ def fold(
     batch, channels, n = x.shape
     if n != count or channels % taps != 0:
         raise ValueError(
-            f"expected (batch, c * {taps}, {count}) for the output size {h, w}; got {tuple(x.shape)}"
+            f"expected (batch, c * {taps}, {count}) for the output size {h, w}; "
+            f"got {tuple(x.shape)}"
         )
     c = channels // taps
     rows = reshape(

@@ -206,7 +206,7 @@ def _is_infinite(x: Any, infinity: float) -> Any:
     return context.wrap(context.b.compare(value, context.b.splat(infinity, value.type), "EQ"))
 
 
-@op("numpy.Isclose", 2)
+@op("numpy.Isclose", 4)
 def isclose(
     x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Any:

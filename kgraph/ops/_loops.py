@@ -80,7 +80,7 @@ def _traced_until_stable(
         assigned = found
 
 
-@op("core.WhileLoop", 3)
+@op("core.WhileLoop", ("loop_vars",))
 def while_loop(
     cond: Callable[..., Any],
     body: Callable[..., Any],
@@ -169,7 +169,7 @@ def _after(outer: Trace, found: Any, assigned: list[Variable], structure: Any) -
     return filled_in(structure, [outer.wrap(v) for v in values[len(assigned) :]])
 
 
-@op("core.ForiLoop", 4)
+@op("core.ForiLoop", ("init_val",))
 def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any) -> Any:
     """Replaces a value by `body_fun(i, value)` for each i from `lower` to before `upper`.
 
@@ -298,7 +298,7 @@ def map(f: Callable[[Any], Any], xs: Any) -> Any:  # Keras's name
     return scan(lambda _, x: (None, f(x)), None, xs)[1]
 
 
-@op("core.VectorizedMap", 2)
+@op("core.VectorizedMap", ("elements",))
 def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
     """As `map`."""
     return map(function, elements)

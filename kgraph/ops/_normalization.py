@@ -22,7 +22,7 @@ from kgraph.ops._trace import context_of
 __all__ = ["batch_normalization", "layer_normalization", "normalize", "rms_normalization"]
 
 
-@op("nn.BatchNorm", 3)
+@op("nn.BatchNorm", ("x", "mean", "variance", "offset", "scale"))
 def batch_normalization(
     x: Any,
     mean: Any,

@@ -218,7 +218,7 @@ def cross(
     return moveaxis(stack([x, y, z], -1), -1, axisc)
 
 
-@op("numpy.Select", 0)
+@op("numpy.Select", 3)
 def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     """For each place the first choice whose condition holds there, else `default`."""
     if len(condlist) != len(choicelist) or not condlist:

@@ -15,9 +15,7 @@ class Operators:
 
     __slots__ = ()
 
-    # numpy's arrays leave an operator between them and us to us
-    __array_ufunc__ = None
-    __array_priority__ = 1000
+    __array_priority__ = 1000  # numpy's arrays leave an operator between them and us to us
 
     def __add__(self, other: Any) -> Any:
         return FUNCTIONS["add"](self, other)

@@ -13,7 +13,7 @@ from kgraph.ops._trace import context_of
 __all__ = ["pad"]
 
 
-@op("numpy.Pad")
+@op("numpy.Pad", ("x", "constant_values"))
 def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Any:
     """Elements added before and behind each dim.
 

@@ -142,7 +142,7 @@ def _count(context: Any, value: Value, dims: tuple[int, ...], like: Value) -> Va
     return found
 
 
-@op("numpy.Average", 1)
+@op("numpy.Average", ("x", "weights"))
 def average(x: Any, axis: Any = None, weights: Any = None) -> Any:
     """The mean over dims; weights have x's shape, or the size of `axis`."""
     if weights is None:

@@ -106,13 +106,13 @@ def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
     return cast(low, "int32")
 
 
-@op("numpy.Digitize")
+@op("numpy.Digitize", 2)
 def digitize(x: Any, bins: Any) -> Any:
     """The number of the bin that each element is in: the count of bounds that are not larger."""
     return searchsorted(np.asarray(bins) if isinstance(bins, list | tuple) else bins, x, "right")
 
 
-@op("numpy.Isin", 2)
+@op("numpy.IsIn", 2)
 def isin(x1: Any, x2: Any, assume_unique: bool = False, invert: bool = False) -> Any:
     """Whether each element of x1 is one of x2."""
     found = any_of(equal(expand_dims(x1, -1), ravel(x2)), -1)

@@ -18,31 +18,31 @@ def _made(window: Array) -> Array:
     return window.astype(numpy_dtype(config.floatx()))
 
 
-@op("numpy.Bartlett", 0)
+@op()
 def bartlett(x: Any) -> Any:
     """The Bartlett window of x points: a triangle that ends in zeros."""
     return _made(np.bartlett(int(convert_to_numpy(x))))
 
 
-@op("numpy.Blackman", 0)
+@op()
 def blackman(x: Any) -> Any:
     """The Blackman window of x points."""
     return _made(np.blackman(int(convert_to_numpy(x))))
 
 
-@op("numpy.Hamming", 0)
+@op()
 def hamming(x: Any) -> Any:
     """The Hamming window of x points."""
     return _made(np.hamming(int(convert_to_numpy(x))))
 
 
-@op("numpy.Hanning", 0)
+@op()
 def hanning(x: Any) -> Any:
     """The Hann window of x points."""
     return _made(np.hanning(int(convert_to_numpy(x))))
 
 
-@op("numpy.Kaiser", 0)
+@op()
 def kaiser(x: Any, beta: float) -> Any:
     """The Kaiser window of x points."""
     return _made(np.kaiser(int(convert_to_numpy(x)), float(convert_to_numpy(beta))))
