@@ -9,9 +9,14 @@ from kgraph.codegen.llvm.lower import (  # noqa: F401  # they fill the table
     arg_reduce,
     batched,
     control,
+    dynamic,
     fusion,
+    gather,
     loop_ops,
     moves,
+    scatter,
+    sort,
+    windows,
 )
 from kgraph.codegen.llvm.lower.body import LoweringError, lower_body, lower_op, plan_body, slab_of
 from kgraph.codegen.llvm.lower.frame import Code, Frame, Kernel, Kernels

@@ -45,11 +45,13 @@ def lower_batched(frame: Frame, op: Batched) -> None:
     if scratch is not None:
         places.append(scratch)
     for inner, offset in region.panels().items():
-        assert scratch is not None
-        packing = region.packings[inner]
-        number = op.body.params.index(inner.operands[packing.operand]) - 1
-        panels = frame.f.offset_bytes(scratch, frame.size(offset))
-        packing.launch(frame, frame.pointer(op.inputs[number]), panels)
+        panels = frame.packed.get(inner)
+        if panels is None:
+            assert scratch is not None
+            panels = frame.f.offset_bytes(scratch, frame.size(offset))
+            source = frame.pointer(region.source(inner))
+            region.packings[inner].launch(frame, source, panels)
+        places.append(panels)
     symbols = [s for s in op_symbols(op) if s in frame.symbols]
     frame.launch(
         ("region", op_key(op)), "region", places, region.tiles(frame), region.write, symbols
@@ -124,6 +126,11 @@ class Region:
         self.shared = at
         return found
 
+    def source(self, op: Op) -> Value:
+        """The input of the region that a contraction's panels are made of."""
+        param = op.operands[self.packings[op].operand]
+        return self.op.inputs[self.op.body.params.index(param) - 1]
+
     def slab(self) -> Size:
         """Bytes of a thread's memory."""
         return self._size + self._arena() + self._inner_slab()
@@ -149,7 +156,7 @@ class Region:
         blocks = self.blocks(k)
         count = f.smin(blocks, CHUNKS)
         frame = self._frame(k, f.index(self.op.block))
-        scratch = k.arguments[-1]
+        scratch = self._scratch(k)
         for partial in self.partials:
             launch_clear(frame, partial, scratch, k.index)
         first = chunk_bound(k, k.index, blocks, count)
@@ -169,8 +176,8 @@ class Region:
         start = f.mul(block, op.block)
         samples = f.smin(f.sub(total, start), op.block)
         frame = self._frame(k, samples)
-        for inner, offset in self.panels().items():
-            frame.packed[inner] = f.offset_bytes(k.arguments[-1], k.size(offset))
+        panels = k.arguments[len(k.arguments) - len(self.packings) :]
+        frame.packed.update(zip(self.packings, panels, strict=True))
         inputs = k.arguments[: len(op.inputs)]
         outputs = k.arguments[len(op.inputs) : len(op.inputs) + len(op.results)]
         index = self._local(k, op.body.params[0])
@@ -199,8 +206,11 @@ class Region:
             for partial in self.partials:
                 parts = [results[i] for i in partial.results]
                 launch_accumulate(
-                    frame, partial, k.arguments[-1], k.index, parts, (before, samples)
+                    frame, partial, self._scratch(k), k.index, parts, (before, samples)
                 )
+
+    def _scratch(self, k: Kernel) -> Operand:
+        return k.arguments[len(self.op.inputs) + len(self.op.results)]
 
     def _local(self, k: Kernel, v: Value) -> Operand:
         return k.f.offset_bytes(k.slab, k.size(self.locals[v].offset))

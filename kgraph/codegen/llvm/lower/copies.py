@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from kgraph.codegen.llvm.emit import Operand
 from kgraph.codegen.llvm.lower.frame import Frame, Kernel
 from kgraph.codegen.llvm.lower.tiling import divided_up
+from kgraph.ir import TensorType, numpy_dtype, product
 
 _BYTES = 1 << 16  # of a tile
 
@@ -34,3 +35,13 @@ def _write(k: Kernel) -> None:
     with f.loop(first, f.smin(f.add(first, height), count), name="row") as row:
         target = f.offset_bytes(to, f.mul(row, to_stride))
         f.copy_bytes(target, f.offset_bytes(source, f.mul(row, source_stride)), length)
+
+
+def launch_copy_of(frame: Frame, to: Operand, source: Operand, type_: TensorType) -> None:
+    """Copies a dense array, unless the two places are one."""
+    f = frame.f
+    item = numpy_dtype(type_.dtype).itemsize
+    rows = frame.size(product(type_.shape[:-1]))
+    length = frame.size(product(type_.shape[-1:]) * item)
+    with f.when(f.compare("NE", to, source)):
+        launch_copy(frame, Rows(to, length), Rows(source, length), rows, length)

@@ -15,7 +15,11 @@ from kgraph.codegen.llvm.lower.space import Space, space_of
 from kgraph.codegen.llvm.lower.tiling import Tiling, strips, tile_elements
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Dim, Fact, Function, Value
-from kgraph.ir.ops.index import Pad
+from kgraph.ir.ops.gather import Gather
+from kgraph.ir.ops.index import DynamicSlice, Pad, Reverse
+
+# Where these read depends on the size of what they read.
+_SIZED = (DynamicSlice, Gather, Reverse)
 
 
 @dataclass(frozen=True)
@@ -37,9 +41,10 @@ class Loop:
     def flat(self) -> bool:
         """Whether one counter runs through all elements: then one kernel serves all sizes."""
         return len(self.space.runs) == 1 and all(
-            v.type.rank == 0 or v.shape == self.space.shape
+            not isinstance(op, _SIZED)
+            and all(v.type.rank == 0 or v.shape == self.space.shape for v in op.operands)
+            and all(v.type.rank == 0 or v.shape == self.space.shape for v in op.results)
             for op in self.body.ops
-            for v in (*op.operands, *op.results)
         )
 
     def key(self) -> Hashable:
@@ -123,9 +128,13 @@ def compute_bytes(dtype: str) -> int:
 
 
 def _has_holes(body: Function, run: Sequence[int]) -> bool:
-    """Does an op pad between elements of the run? Vectors cannot run along such a dim."""
+    """Does an op pad between elements of the run, or does the run count places of a gather?
+
+    Vectors cannot run along such a dim.
+    """
     return any(
-        isinstance(op, Pad) and any(op.interior[d] for d in run if d < len(op.interior))
+        (isinstance(op, Pad) and any(op.interior[d] for d in run if d < len(op.interior)))
+        or (isinstance(op, Gather) and any(d not in op.offset_dims for d in run))
         for op in body.ops
     )
 

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from kgraph.codegen.llvm.lower.index import ZERO, Axis, Index
 from kgraph.codegen.llvm.lower.literals import scalar_literal
 from kgraph.ir import Fact, Function, Op, Shape, Size, Value, product
+from kgraph.ir.ops.gather import Gather
 from kgraph.ir.ops.index import Concatenate, Pad, Reverse, Slice
 from kgraph.ir.ops.shape import AssumeShape, BroadcastInDim, Constant, Iota, Transpose
 
@@ -111,9 +112,27 @@ def _followed(op: Any, way: Follows) -> list[tuple[Value, Follows]]:
         return [(op.x, tuple(way[k] for k in inverse))]
     if isinstance(op, AssumeShape):
         return [(op.x, way)]
+    if isinstance(op, Gather):
+        return _followed_by_gather(op, way)
     moved = _moved_dims(op)
     changed = tuple((d, p and not m) for (d, p), m in zip(way, moved, strict=True))
     return [(v, changed if v.type.rank else ()) for v in op.operands]
+
+
+def _followed_by_gather(op: Gather, way: Follows) -> list[tuple[Value, Follows]]:
+    """Dims of x follow the windows, those of the indices the places."""
+    windows = iter(op.offset_dims)
+    of_x = []
+    for d, (size, cut) in enumerate(zip(op.x.shape, op.slice_sizes, strict=True)):
+        if d in op.collapsed_slice_dims:
+            of_x.append(_NEW)
+            continue
+        dim, plain = way[next(windows)]
+        of_x.append((dim, plain and d not in op.start_index_map and size == cut))
+    places = [pair for i, pair in enumerate(way) if i not in op.offset_dims]
+    if op.index_vector_dim < op.indices.type.rank:
+        places.insert(op.index_vector_dim, _NEW)
+    return [(op.x, tuple(of_x)), (op.indices, tuple(places))]
 
 
 def _moved_dims(op: Op) -> list[bool]:
