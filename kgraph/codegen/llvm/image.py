@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from kgraph.codegen.base import NativeImage
 from kgraph.codegen.llvm.assemble import compile_object
 from kgraph.codegen.llvm.emit import I32, I64, PTR, Function, Module, Operand, Type, constant
 from kgraph.codegen.llvm.fingerprint import target_of
 from kgraph.codegen.llvm.lower import Frame, Kernels, lower_body, plan_body, slab_of
+from kgraph.codegen.llvm.panels import Panels, panels_of
 from kgraph.codegen.llvm.target import Target
 from kgraph.codegen.options import Options
 from kgraph.ir import Function as Graph
 from kgraph.ir import Size
 from kgraph.passes.base import run_passes
 from kgraph.passes.memory import ALIGNMENT, MemoryPlan, Param
+from kgraph.passes.outline import Outline
 from kgraph.passes.pipeline import llvm_pipeline
+from kgraph.passes.prepare import split
 
 _SLABS = 3  # the word of the context that points to the threads' slabs; the caller's is the first
 _RUN = [("buffers", PTR), ("sizes", PTR), ("arena", PTR), ("context", PTR)]
@@ -32,13 +36,44 @@ class Lowered:
 
 
 def compile(fn: Graph, *, state: int, donate: Mapping[int, int], options: Options) -> NativeImage:
-    """Compiles a verified function; see `codegen.base.Backend`."""
+    """Compiles a verified function; see `codegen.base.Backend`.
+
+    Where nothing is donated, what depends on the state alone is left to `prepare`: values that the
+    function computes from it, and the panels in which products read their weights.
+    """
     target = target_of(options)
-    scheduled = run_passes(fn, llvm_pipeline(), disabled=options.disabled, check=options.verify)
-    lowered = lower(scheduled, target, donate)
+    passes = llvm_pipeline()
+    cut = next(i for i, p in enumerate(passes) if isinstance(p, Outline))
+
+    def run(graph: Graph, first: int, last: int) -> Graph:
+        some = passes[first:last]
+        return run_passes(graph, some, disabled=options.disabled, check=options.verify)
+
+    graph = run(fn, 0, cut)
+    early: Graph | None = None
+    known = 0
+    if state and not donate:
+        early, graph = split(graph, state)
+        known = state + (len(graph.params) - len(fn.params))
+    graph = run(graph, cut, len(passes))
+    panels = panels_of(graph, known, target)
+    image = _image(graph, target, donate, panels)
+    if early is None and not panels:
+        return image
+    early = early or Graph(fn.params[:state], (), (), f"{fn.name}.prepare")
+    return _with_prepare(image, run(early, cut, len(passes)), target, panels)
+
+
+def _image(
+    fn: Graph, target: Target, donate: Mapping[int, int], panels: Sequence[Panels]
+) -> NativeImage:
+    lowered = lower(fn, target, donate, panels)
+    first = panels[0].param if panels else 0
+    params = [p.type for p in fn.params]
+    params[first:first] = [p.type for p in panels]
     return NativeImage(
         code=compile_object(lowered.text, target),
-        params=tuple(p.type for p in fn.params),
+        params=tuple(params),
         results=tuple(v.type for v in fn.results),
         symbols=fn.symbols,
         arena=lowered.arena,
@@ -47,25 +82,79 @@ def compile(fn: Graph, *, state: int, donate: Mapping[int, int], options: Option
     )
 
 
-def lower(fn: Graph, target: Target, donate: Mapping[int, int] | None = None) -> Lowered:
-    """The module of a scheduled function; its entry is `kgraph_run`."""
+def _with_prepare(
+    image: NativeImage, early: Graph, target: Target, panels: Sequence[Panels]
+) -> NativeImage:
+    """The image with the function that makes its further parameters."""
+    lowered = lower_prepare(early, target, panels)
+    prepare = NativeImage(
+        code=compile_object(lowered.text, target),
+        params=tuple(p.type for p in early.params),
+        results=(*(v.type for v in early.results), *(p.type for p in panels)),
+        symbols=early.symbols,
+        arena=lowered.arena,
+        slab=lowered.slab,
+    )
+    return replace(image, prepare=prepare)
+
+
+def lower(
+    fn: Graph,
+    target: Target,
+    donate: Mapping[int, int] | None = None,
+    panels: Sequence[Panels] = (),
+) -> Lowered:
+    """The module of a scheduled function; its entry is `kgraph_run`.
+
+    `panels` are further parameters, between the others.
+    """
     plan = plan_body(fn, target, donate)
-    staged = _staged(fn, plan, donate or {})
     arena = plan.arena
     stages: dict[int, Size] = {}
-    for i in staged:
+    for i in _staged(fn, plan, donate or {}):
         stages[i] = arena
         arena = arena + (fn.results[i].type.nbytes + (ALIGNMENT - 1)) // ALIGNMENT * ALIGNMENT
     module = Module(target)
+    with _entry(module, fn.symbols) as (frame, buffers, base):
+        count = len(fn.params) + len(panels)
+        pointers = [_word(frame.f, buffers, i) for i in range(count + len(fn.results))]
+        params, results = pointers[:count], pointers[count:]
+        for i, item in enumerate(panels):
+            frame.packed[item.op] = params[item.param + i]
+        if panels:
+            first = panels[0].param
+            del params[first : first + len(panels)]
+        lower_body(frame, fn, plan, params, results, base, stages)
+    return Lowered(module.text(), arena, slab_of(fn, target))
+
+
+def lower_prepare(early: Graph, target: Target, panels: Sequence[Panels]) -> Lowered:
+    """The module of `prepare`: the results of `early`, then the panels."""
+    plan = plan_body(early, target)
+    module = Module(target)
+    with _entry(module, early.symbols) as (frame, buffers, base):
+        ends = (len(early.params), len(early.params) + len(early.results))
+        pointers = [_word(frame.f, buffers, i) for i in range(ends[1] + len(panels))]
+        params, results, made = (
+            pointers[: ends[0]],
+            pointers[ends[0] : ends[1]],
+            pointers[ends[1] :],
+        )
+        lower_body(frame, early, plan, params, results, base)
+        known = [*params, *results]
+        for item, pointer in zip(panels, pointers[ends[1] :], strict=True):
+            item.packing.launch(frame, known[item.source], pointer)
+    return Lowered(module.text(), plan.arena, slab_of(early, target))
+
+
+@contextmanager
+def _entry(module: Module, symbols: Sequence[str]) -> Iterator[tuple[Frame, Operand, Operand]]:
+    """Writes `kgraph_run`: gives its frame, the table of buffers and the arena."""
     with module.function("kgraph_run", _RUN, returns=I32) as f:
         buffers, sizes, base, context = f.parameters
-        symbols = {s: _word(f, sizes, i, I64) for i, s in enumerate(fn.symbols)}
-        frame = Frame(f, Kernels(module), symbols, context, _word(f, context, _SLABS))
-        pointers = [_word(f, buffers, i) for i in range(len(fn.params) + len(fn.results))]
-        params, results = pointers[: len(fn.params)], pointers[len(fn.params) :]
-        lower_body(frame, fn, plan, params, results, base, stages)
+        values = {s: _word(f, sizes, i, I64) for i, s in enumerate(symbols)}
+        yield Frame(f, Kernels(module), values, context, _word(f, context, _SLABS)), buffers, base
         f.ret(constant(0, I32))
-    return Lowered(module.text(), arena, slab_of(fn, target))
 
 
 def _word(f: Function, table: Operand, index: int, kind: Type = PTR) -> Operand:
@@ -84,4 +173,4 @@ def _staged(fn: Graph, plan: MemoryPlan, donate: Mapping[int, int]) -> list[int]
     return found
 
 
-__all__ = ["Lowered", "compile", "lower"]
+__all__ = ["Lowered", "compile", "lower", "lower_prepare"]

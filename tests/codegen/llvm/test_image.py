@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from kgraph.codegen import Options
+from kgraph.codegen.llvm import compile as compile_llvm
 from kgraph.codegen.llvm.image import lower
 from kgraph.codegen.llvm.target import GENERIC, HASWELL, NEON, SKYLAKE512
 from kgraph.ir import Array, Builder, Function, TensorType, Value, evaluate, symbol
@@ -127,3 +128,23 @@ def test_narrower_targets_compute_the_same(name: str) -> None:
     state, inputs = _inputs(33)
     got = compile(fn, options=Options(target=name))(*state, *inputs)
     assert_like(got, evaluate(fn, [*state, *inputs]), 1e-5)
+
+
+def test_weights_are_packed_once_per_version_of_the_state() -> None:
+    b = Builder()
+    w, bias = _param(b, "w", 30, 40), _param(b, "b", 40)
+    v = _param(b, "v", 20, 2, 2)
+    x = _param(b, "x", batch, 30)
+    hidden = b.tanh(_dense(b, x, b.multiply(w, w), bias))
+    fn = b.function(b.dot_general(hidden, b.reshape(v, (40, 2)), (), (), (1,), (0,)))
+    image = compile_llvm(fn, state=3, donate={}, options=OPTIONS)
+    assert image.prepare is not None
+    assert len(image.params) == 4 + len(image.prepare.results)
+    program = compile(fn, state=3, options=OPTIONS)
+    random = np.random.default_rng(0)
+    state = [random.standard_normal(p.shape).astype("f4") for p in fn.params[:3]]
+    for n in (1, 2, 50):
+        inputs = [random.standard_normal((n, 30)).astype("f4")]
+        want = evaluate(fn, [*state, *inputs])
+        assert_like(program(*state, *inputs), want)
+        assert_like(program.run(state, inputs, version=1), want)

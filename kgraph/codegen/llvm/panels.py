@@ -1,0 +1,65 @@
+"""Weights that a program finds packed: which products read them, and as what parameters.
+
+Where nothing is donated, the state changes seldom. The panels in which contractions read their
+right operand are then made by `prepare`, once per version of the state, and are parameters of the
+program, of bytes that only the kernels understand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kgraph.codegen.llvm.lower.batched import Region
+from kgraph.codegen.llvm.lower.contraction import Packing, packing_of
+from kgraph.codegen.llvm.target import Target
+from kgraph.ir import Function, Op, TensorType, Value
+from kgraph.ir.ops.control import Batched
+from kgraph.ir.ops.shape import AssumeShape, Reshape
+
+
+@dataclass(frozen=True)
+class Panels:
+    """The panels of one contraction.
+
+    Attributes:
+        op: the contraction, in the function or in a region of it.
+        packing: how they are made.
+        source: the number of the parameter that they are made of.
+        param: how many parameters of the function come before all panels.
+    """
+
+    op: Op
+    packing: Packing
+    source: int
+    param: int
+
+    @property
+    def type(self) -> TensorType:
+        """Of the parameter."""
+        return TensorType((self.packing.nbytes,), "uint8")
+
+
+def panels_of(fn: Function, known: int, target: Target) -> list[Panels]:
+    """The panels that depend on the first `known` parameters alone."""
+    numbers = {p: i for i, p in enumerate(fn.params[:known])}
+    found = []
+    for op, packing, value in _packings(fn, target):
+        while isinstance(value.op, Reshape | AssumeShape):
+            value = value.op.x
+        if value in numbers and isinstance(packing.nbytes, int):
+            found.append(Panels(op, packing, numbers[value], known))
+    return found
+
+
+def _packings(fn: Function, target: Target) -> Iterator[tuple[Op, Packing, Value]]:
+    """All packings of a function and its regions, and the value that each is made of."""
+    for op in fn.ops:
+        if isinstance(op, Batched):
+            region = Region(op, target, None)
+            for inner, packing in region.packings.items():
+                yield inner, packing, region.source(inner)
+        else:
+            own = packing_of(op, target)
+            if own is not None:
+                yield op, own, op.operands[own.operand]
