@@ -16,3 +16,9 @@ settings.register_profile("kgraph", deadline=None, derandomize=True, print_blob=
 settings.load_profile("kgraph")
 
 pytest.register_assert_rewrite("tests.harness")
+
+
+@pytest.fixture
+def on_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models run on the reference backend, which compiles nothing: for tests of the API."""
+    monkeypatch.setenv("KGRAPH_BACKEND", "reference")

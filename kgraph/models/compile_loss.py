@@ -64,7 +64,7 @@ class CompileLoss:
             for f in self._per_output(self._loss, count, names, "loss")
         ]
         factors = self._per_output(self._weights, count, names, "loss_weights")
-        if count > 1:
+        if sum(f is not None for f in functions) > 1:
             self.metrics = [
                 Mean(name=f"{name}_loss")
                 for f, name in zip(functions, names, strict=True)
@@ -74,6 +74,8 @@ class CompileLoss:
 
     def _per_output(self, given: Any, count: int, names: list[str], argument: str) -> list[Any]:
         if isinstance(given, dict):
+            if self._names is None and count == len(given) == 1:
+                return list(given.values())  # the name of the only output is not known here
             unknown = sorted(set(given) - set(names))
             if unknown:
                 raise ValueError(

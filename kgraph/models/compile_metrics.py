@@ -80,11 +80,24 @@ class CompileMetrics:
                     if item is None:
                         continue
                     metric = _as_metric(item, targets[output], predictions[output])
-                    shown = metric.name if count == 1 else f"{names[output]}_{metric.name}"
-                    if weighted and any(shown == name for _, _, name, _ in built):
-                        shown = f"weighted_{shown}"
+                    shown = _unused(
+                        metric.name, names[output] if count > 1 else "", weighted, built
+                    )
                     built.append((output, bool(weighted), shown, metric))
         return built
+
+
+def _unused(
+    name: str, output: str, weighted: int, built: list[tuple[int, bool, str, Metric]]
+) -> str:
+    """The name under which a metric shows: with its output's, `weighted`, or a number if taken."""
+    used = {shown for _, _, shown, _ in built}
+    prefix = f"{output}_" if output else ""
+    candidates = [f"{prefix}{name}"]
+    if weighted:
+        candidates.append(f"{prefix}weighted_{name}")
+    numbered = (f"{candidates[-1]}_{i}" for i in range(1, len(used) + 2))
+    return next(c for c in [*candidates, *numbered] if c not in used)
 
 
 def _per_output(given: Any, count: int, names: list[str]) -> list[list[Any]]:
@@ -124,10 +137,12 @@ def _as_metric(item: Any, target: Any, prediction: Any) -> Metric:
         cls = getattr(metrics_module, _BY_KIND[kind][_coding(target, prediction)])
         return cls(name=item)
     found = metrics_module.get(item)
-    if isinstance(found, Metric):
-        return found
     name = item if isinstance(item, str) else getattr(found, "__name__", type(found).__name__)
-    return metrics_module.MeanMetricWrapper(found, name=name)
+    if not isinstance(found, Metric):
+        return metrics_module.MeanMetricWrapper(found, name=name)
+    if isinstance(item, str):
+        found.name = name  # it shows under the name that the user wrote
+    return found
 
 
 def _coding(target: Any, prediction: Any) -> int:

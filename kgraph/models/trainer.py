@@ -4,11 +4,11 @@ A step (`train_step`, `test_step`, `predict_step`) is ordinary code on variables
 of state and batch, so that forward, loss, gradients, optimizer and metrics run as one call.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from kgraph.registry import deserialize_keras_object, serialize_keras_object
 
 from kgraph import losses as losses_module
 from kgraph import ops, optimizers
@@ -17,13 +17,14 @@ from kgraph.metrics import Mean, Metric
 from kgraph.models.compile_loss import CompileLoss
 from kgraph.models.compile_metrics import CompileMetrics
 from kgraph.models.data_batches import (
-    GeneratorSource,
     as_array,
     make_source,
     train_validation_split,
     unpack,
     weights_of_classes,
 )
+from kgraph.models.epochs import BatchGroups, check_split, in_order, plain, validates
+from kgraph.registry import deserialize_keras_object, serialize_keras_object
 from kgraph.utils import tree
 from kgraph.utils.py_dataset import PyDataset
 
@@ -124,20 +125,11 @@ class Trainer:
     @property
     def metrics(self) -> list[Metric]:
         """The loss, the metrics of `compile`, and those that the model's layers hold."""
-        found: list[Metric] = []
-        if self._loss_tracker is not None:
-            found.append(self._loss_tracker)
-        for metric in [
-            *self._own_metrics(),
-            *(self._compile_loss.metrics if self._compile_loss else ()),
-        ]:
-            if all(metric is not other for other in found):
-                found.append(metric)
-        if self._compile_metrics is not None:
-            found += [
-                m for m in self._compile_metrics.metrics if all(m is not other for other in found)
-            ]
-        return found
+        found = [self._loss_tracker] if self._loss_tracker is not None else []
+        for part in (self._compile_metrics, self._compile_loss):
+            found += [] if part is None else part.metrics
+        known = {id(metric) for metric in found}
+        return found + [metric for metric in self._own_metrics() if id(metric) not in known]
 
     @property
     def metrics_names(self) -> list[str]:
@@ -150,8 +142,10 @@ class Trainer:
         return [variable for metric in self.metrics for variable in metric.variables]
 
     def _own_metrics(self) -> list[Metric]:
+        # those of models inside this one count in their own training only
         layers: list[Any] = self._flatten_layers(include_self=True, recursive=True)  # type: ignore[attr-defined]  # Layer
-        return [metric for layer in layers for metric in getattr(layer, "_metrics", ())]
+        outer = [layer for layer in layers if layer is self or not isinstance(layer, Trainer)]
+        return [metric for layer in outer for metric in getattr(layer, "_metrics", ())]
 
     def reset_metrics(self) -> None:
         """Forgets what the metrics have counted."""
@@ -307,7 +301,7 @@ class Trainer:
         """
         self._assert_compiled("fit")
         if validation_split and validation_data is None:
-            _check_split(x, validation_split)
+            check_split(x, validation_split)
             (x, y, sample_weight), validation_data = train_validation_split(
                 (x, y, sample_weight), validation_split
             )
@@ -323,7 +317,7 @@ class Trainer:
         )
         self.stop_training = False
         callback_list.on_train_begin()
-        batches = _Batches(source, steps_per_epoch)
+        batches = BatchGroups(source, steps_per_epoch)
         step = self._step_program("train")
         logs: dict[str, Any] = {}
         for epoch in range(initial_epoch, epochs):
@@ -334,18 +328,17 @@ class Trainer:
                 callback_list.on_train_batch_begin(index)
                 for batch in group:
                     results = step(*batch)
-                logs = dict(sorted(_plain(results).items()))
+                logs = plain(results)
                 callback_list.on_train_batch_end(index + len(group) - 1, logs)
                 if self.stop_training:
                     break
             if not logs:
-                raise ValueError(
-                    "The training data gave no batch: `x` is empty, or a generator had come to its end."
-                )
+                self._no_batch("training", epoch > initial_epoch)
+                break
             source.end()
-            if validation is not None and _validates(epoch, validation_freq):
+            if validation is not None and validates(epoch, validation_freq):
                 found = self._run_evaluation(validation, validation_steps, callback_list)
-                logs.update({f"val_{name}": value for name, value in sorted(found.items())})
+                logs.update({f"val_{name}": value for name, value in found.items()})
             callback_list.on_epoch_end(epoch, logs)
             step = self._step_program("train")  # a callback may have frozen layers
             if self.stop_training:
@@ -373,23 +366,21 @@ class Trainer:
         results = self._run_evaluation(source, steps, callback_list)
         if return_dict:
             return results
-        return _listed(results)
+        return in_order(results, self._result_names())
 
     def _run_evaluation(self, source: Any, steps: int | None, callback_list: Any) -> dict[str, Any]:
         callback_list.on_test_begin()
         self.reset_metrics()
         step = self._step_program("test")
         logs: dict[str, Any] = {}
-        for index, group in _Batches(source, steps).epoch(self.steps_per_execution):
+        for index, group in BatchGroups(source, steps).epoch(self.steps_per_execution):
             callback_list.on_test_batch_begin(index)
             for batch in group:
                 results = step(*batch)
-            logs = _plain(results)
+            logs = plain(results)
             callback_list.on_test_batch_end(index + len(group) - 1, logs)
         if not logs:
-            raise ValueError(
-                "The evaluation data gave no batch: `x` is empty, or a generator had come to its end."
-            )
+            self._no_batch("evaluation")
         source.end()
         callback_list.on_test_end(logs)
         return logs
@@ -410,16 +401,14 @@ class Trainer:
         callback_list.on_predict_begin()
         step = self._step_program("predict")
         parts: list[Any] = []
-        for index, group in _Batches(source, steps).epoch(self.steps_per_execution):
+        for index, group in BatchGroups(source, steps).epoch(self.steps_per_execution):
             callback_list.on_predict_batch_begin(index)
             for batch_x, _, _ in group:
                 parts.append(step(batch_x, None, None))
             callback_list.on_predict_batch_end(index + len(group) - 1, {"outputs": parts[-1]})
         callback_list.on_predict_end()
         if not parts:
-            raise ValueError(
-                "The data gave no batch: `x` is empty, or a generator had come to its end."
-            )
+            self._no_batch("prediction")
         return tree.map_structure(
             lambda *arrays: np.concatenate([np.asarray(a) for a in arrays]), *parts
         )
@@ -434,27 +423,43 @@ class Trainer:
         class_weight: Any = None,
         return_dict: bool = False,
     ) -> Any:
-        """One training step on one batch; returns the metrics, which go on counting from call to call."""
+        """One training step on one batch; returns the loss and metrics of that batch."""
         self._assert_compiled("train_on_batch")
         x, y, sample_weight = tree.map_structure(as_array, (x, y, sample_weight))
-        results = _plain(
+        self.reset_metrics()
+        results = plain(
             self._step_program("train")(x, y, weights_of_classes(y, sample_weight, class_weight))
         )
-        return results if return_dict else _listed(results)
+        return results if return_dict else in_order(results, self._result_names())
 
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
-        """Loss and metrics of one batch, which go on counting from call to call."""
+        """Loss and metrics of one batch."""
         self._assert_compiled("test_on_batch")
-        results = _plain(self._step_program("test")(*tree.map_structure(as_array, (x, y, sample_weight))))
-        return results if return_dict else _listed(results)
+        self.reset_metrics()
+        results = plain(
+            self._step_program("test")(*tree.map_structure(as_array, (x, y, sample_weight)))
+        )
+        return results if return_dict else in_order(results, self._result_names())
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as arrays."""
         return self._step_program("predict")(tree.map_structure(as_array, x), None, None)
 
     # ---- helpers ----
+
+    def _result_names(self) -> list[str]:
+        """The names by which lists of results are ordered: the loss and the metrics as they are."""
+        return [metric.name for metric in self.metrics]
+
+    def _no_batch(self, what: str, later: bool = False) -> None:
+        message = (
+            f"The {what} data gave no batch: `x` is empty, or a generator had come to its end."
+        )
+        if not later:
+            raise ValueError(message)
+        warnings.warn(f"{message} Training stops.", stacklevel=3)
 
     def _assert_compiled(self, method: str) -> None:
         if not self.compiled:
@@ -494,69 +499,3 @@ class Trainer:
                 f"`validation_data` must be (x, y) or (x, y, sample_weight); got {len(data)} items."
             )
         return make_source(*data, batch_size=batch_size)
-
-
-class _Batches:
-    """The batches of epoch after epoch, in groups of as many as are run between two calls of the callbacks."""
-
-    def __init__(self, source: Any, steps: int | None) -> None:
-        self._source, self._steps = source, steps
-        self._running: Iterator[Any] | None = None
-
-    def epoch(self, group: int) -> Iterator[tuple[int, list[Any]]]:
-        if (
-            self._running is None
-            or self._steps is None
-            or isinstance(self._source, GeneratorSource)
-        ):
-            self._running = self._source.epoch()
-        index, waiting = 0, []
-        while self._steps is None or index + len(waiting) < self._steps:
-            batch = next(self._running, None)
-            if (
-                batch is None
-                and self._steps is not None
-                and not isinstance(self._source, GeneratorSource)
-                and index + len(waiting)
-            ):
-                self._running = self._source.epoch()  # `steps` goes round and round over arrays
-                batch = next(self._running, None)
-            if batch is None:
-                break
-            waiting.append(batch)
-            if len(waiting) == group:
-                yield index, waiting
-                index, waiting = index + group, []
-        if waiting:
-            yield index, waiting
-
-
-def _check_split(x: Any, fraction: float) -> None:
-    if not 0 < fraction < 1:
-        raise ValueError(f"`validation_split` must lie between 0 and 1; got {fraction}.")
-    if isinstance(x, PyDataset | Iterator):
-        raise ValueError(
-            f"`validation_split` needs arrays; got {type(x).__name__}. Give `validation_data`."
-        )
-
-
-def _plain(results: dict[str, Any]) -> dict[str, Any]:
-    """Python floats for scalars."""
-    return {
-        name: float(value) if np.ndim(value) == 0 else np.asarray(value)
-        for name, value in results.items()
-    }
-
-
-def _listed(results: dict[str, Any]) -> Any:
-    """The loss first, then the others in their order; a number where there is one."""
-    values = [results[name] for name in sorted(results, key=lambda name: name != "loss")]
-    return values[0] if len(values) == 1 else values
-
-
-def _validates(epoch: int, freq: Any) -> bool:
-    if isinstance(freq, int):
-        return (epoch + 1) % freq == 0
-    if isinstance(freq, list | tuple | set):
-        return epoch + 1 in freq
-    raise ValueError(f"`validation_freq` must be an int or a list of epochs; got {freq!r}.")
