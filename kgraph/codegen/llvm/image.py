@@ -135,11 +135,7 @@ def lower_prepare(early: Graph, target: Target, panels: Sequence[Panels]) -> Low
     with _entry(module, early.symbols) as (frame, buffers, base):
         ends = (len(early.params), len(early.params) + len(early.results))
         pointers = [_word(frame.f, buffers, i) for i in range(ends[1] + len(panels))]
-        params, results, made = (
-            pointers[: ends[0]],
-            pointers[ends[0] : ends[1]],
-            pointers[ends[1] :],
-        )
+        params, results = pointers[: ends[0]], pointers[ends[0] : ends[1]]
         lower_body(frame, early, plan, params, results, base)
         known = [*params, *results]
         for item, pointer in zip(panels, pointers[ends[1] :], strict=True):
