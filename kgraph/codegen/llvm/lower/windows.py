@@ -20,7 +20,7 @@ from kgraph.codegen.llvm.lower.loop_ops import as_body
 from kgraph.codegen.llvm.lower.reduce import accumulator, likely
 from kgraph.codegen.llvm.lower.table import lowers, wants_scratch
 from kgraph.codegen.llvm.target import Target
-from kgraph.ir import Size, TensorType, is_nonnegative, numpy_dtype, product
+from kgraph.ir import Shape, Size, TensorType, is_nonnegative, numpy_dtype, product
 from kgraph.ir.ops.common import identity
 from kgraph.ir.ops.window import ReduceWindow, SelectAndScatter
 
@@ -90,9 +90,10 @@ class _Windows:
             axes.append(at)
         return tuple(axes), inside
 
-    def vectors(self, type_: TensorType) -> bool:
-        """Can vectors run along the last dim?"""
-        return type_.rank > 0 and self.base_dilation[-1] == 1
+    def vectors(self, shape: Shape) -> bool:
+        """Can vectors run along the last dim of a result that has more than one element?"""
+        live = [d for d, size in enumerate(shape) if size != 1]
+        return bool(live) and self.base_dilation[live[-1]] == 1
 
 
 @lowers(ReduceWindow)
@@ -101,7 +102,7 @@ def lower_reduce_window(frame: Frame, op: ReduceWindow) -> None:
     w = _Windows(op.window, op.strides, op.padding, op.base_dilation, op.window_dilation)
     dtype = accumulator(op.x.dtype)
     grid = Grid.of(
-        op.result.shape, [op.x.dtype], frame.target, 3 * likely(w.size), w.vectors(op.x.type)
+        op.result.shape, [op.x.dtype], frame.target, 3 * likely(w.size), w.vectors(op.result.shape)
     )
 
     def write(k: Kernel) -> None:
@@ -199,7 +200,7 @@ def _launch_sums(frame: Frame, op: SelectAndScatter, w: _Windows) -> None:
         [op.x.dtype, "int32"],
         frame.target,
         4 * likely(w.size),
-        back.vectors(op.x.type),
+        back.vectors(op.x.shape),
     )
 
     def write(k: Kernel) -> None:
