@@ -39,7 +39,12 @@ HEAVY = {
     "jax": ["kgraph/codegen/jax/"],
     "llvmlite": ["kgraph/codegen/llvm/"],
     "networkx": ["kgraph/ir/"],
-    "rich": ["kgraph/callbacks", "kgraph/cli", "kgraph/datasets/_files.py", "kgraph/models/summary.py"],
+    "rich": [
+        "kgraph/callbacks",
+        "kgraph/cli",
+        "kgraph/datasets/_files.py",
+        "kgraph/models/summary.py",
+    ],
     "typer": ["kgraph/cli"],
 }
 LIGHT = {"ml_dtypes", "numpy"} | set(sys.stdlib_module_names)

@@ -17,7 +17,8 @@ class ModelCheckpoint(MonitorCallback):
     """Saves the model, or its weights, at the end of epochs or after so many batches.
 
     Args:
-        filepath: the file's path; may hold `{epoch}` (counted from 1), `{batch}` and names of the logs, with formats.
+        filepath: the file's path; may hold `{epoch}` (counted from 1), `{batch}` and names of the
+            logs, with formats.
             It ends in `.keras`, or in `.weights.h5` with `save_weights_only`.
         monitor, mode: see `MonitorCallback`; for `save_best_only`.
         verbose: 1 prints what is saved.
@@ -51,7 +52,8 @@ class ModelCheckpoint(MonitorCallback):
         ending = ".weights.h5" if save_weights_only else ".keras"
         if not self.filepath.endswith(ending):
             raise ValueError(
-                f"`filepath` must end in `{ending}` with save_weights_only={save_weights_only}; got {self.filepath!r}."
+                f"`filepath` must end in `{ending}` with save_weights_only={save_weights_only}; "
+                f"got {self.filepath!r}."
             )
         self._epoch = 0
         self._batches = 0
@@ -97,7 +99,8 @@ class ModelCheckpoint(MonitorCallback):
         except KeyError as e:
             asked = re.findall(r"{(\w+)", self.filepath)
             raise KeyError(
-                f"`filepath` {self.filepath!r} asks for {asked}; there are {sorted(fields)} and no {e}."
+                f"`filepath` {self.filepath!r} asks for {asked}; there are {sorted(fields)} and no "
+                f"{e}."
             ) from None
 
     def _say(self, text: str) -> None:

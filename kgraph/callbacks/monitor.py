@@ -62,7 +62,8 @@ class MonitorCallback(Callback):
         if value is None:
             known = ", ".join(logs or {})
             warnings.warn(
-                f"{type(self).__name__}: there is no {self.monitor!r} in the logs, which have {known}.",
+                f"{type(self).__name__}: there is no {self.monitor!r} in the logs, which have "
+                f"{known}.",
                 stacklevel=3,
             )
             return None

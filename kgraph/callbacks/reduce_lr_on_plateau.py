@@ -12,7 +12,8 @@ __all__ = ["ReduceLROnPlateau"]
 
 @keras_export("keras.callbacks.ReduceLROnPlateau")
 class ReduceLROnPlateau(MonitorCallback):
-    """Multiplies the learning rate by `factor` when the watched value has not improved for `patience` epochs.
+    """Multiplies the learning rate by `factor` when the watched value has not improved for
+    `patience` epochs.
 
     Args:
         monitor, min_delta, mode: see `MonitorCallback`.

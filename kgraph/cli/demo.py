@@ -48,5 +48,6 @@ def demo(
     predicted = time.perf_counter() - started
     sys.stdout.write(f"test accuracy {accuracy:.4f}, test loss {loss:.4f}\n")
     sys.stdout.write(
-        f"training {epochs * len(x_train) / trained:.0f} images/s (compilation included), prediction {len(x_test) / predicted:.0f} images/s\n"
+        f"training {epochs * len(x_train) / trained:.0f} images/s (compilation included), "
+        f"prediction {len(x_test) / predicted:.0f} images/s\n"
     )

@@ -55,7 +55,8 @@ def run_file(
     given = [np.load(path, allow_pickle=False) for path in input or ()]
     if len(given) > len(fn.params):
         raise ValueError(
-            f"expected at most {len(fn.params)} inputs for {', '.join(fn.param_names)}; got {len(given)}"
+            f"expected at most {len(fn.params)} inputs for {', '.join(fn.param_names)}; got "
+            f"{len(given)}"
         )
     missing = fn.params[len(given) :]
     arrays = [

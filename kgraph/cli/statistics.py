@@ -14,7 +14,8 @@ def print_statistics(traced: Function, shown: Function, trail: Trail) -> None:
     """Ops by kind, work, memory, the longest chain of ops, and the time of each pass."""
     write = sys.stdout.write
     write(
-        f"ops: {len(traced.ops)} as traced, {_count(shown)} here with those in regions ({len(shown.ops)} at the top)\n"
+        f"ops: {len(traced.ops)} as traced, {_count(shown)} here with those in regions "
+        f"({len(shown.ops)} at the top)\n"
     )
     for name, count in Counter(op.name for op in _all_ops(shown)).most_common(12):
         write(f"  {name:24} {count}\n")

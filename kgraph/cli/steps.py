@@ -12,7 +12,8 @@ _STAND_IN = 8  # for sizes that only data would tell
 
 
 def trace_step(model: Any, kind: str | None) -> Function:
-    """The function of the model's `train`, `evaluate` or `predict` step; None: train if it is compiled, else predict.
+    """The function of the model's `train`, `evaluate` or `predict` step; None: train if it is
+    compiled, else predict.
 
     Raises:
         ValueError: the model is not built, or is not compiled and the step needs a loss.
@@ -22,11 +23,13 @@ def trace_step(model: Any, kind: str | None) -> Function:
         raise ValueError(f"expected a step of {', '.join(KINDS)}; got {kind!r}")
     if not hasattr(model, "inputs"):
         raise ValueError(
-            f"the model {model.name!r} is no Sequential or Functional model: its inputs are not known"
+            f"the model {model.name!r} is no Sequential or Functional model: its inputs are not "
+            "known"
         )
     if kind != "predict" and (not model.compiled or model.loss is None):
         raise ValueError(
-            f"the model {model.name!r} is not compiled with a loss: only --step predict can be shown"
+            f"the model {model.name!r} is not compiled with a loss: only --step predict can be "
+            "shown"
         )
     x = tree.map_structure(lambda t: _stand_in(t.shape, t.dtype), model.input)
     y = None if kind == "predict" else _targets(model)

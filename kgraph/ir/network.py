@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 
 def to_networkx(fn: Function) -> networkx.MultiDiGraph[int]:
-    """A node for each op, numbered in order, with its `op`, and an edge for each value read, with its `value`.
+    """A node for each op, numbered in order, with its `op`, and an edge for each value read, with
+    its `value`.
 
     Parameters are nodes too, with negative numbers.
     """

@@ -1,6 +1,7 @@
 """Layers."""
 
 from kgraph.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from kgraph.layers.bidirectional import Bidirectional
 from kgraph.layers.conv import Conv1D, Conv2D, Conv3D
 from kgraph.layers.conv_transpose import Conv1DTranspose, Conv2DTranspose
 from kgraph.layers.dense import Dense
@@ -21,6 +22,7 @@ from kgraph.layers.group_normalization import (
     RMSNormalization,
     UnitNormalization,
 )
+from kgraph.layers.gru import GRU, GRUCell
 from kgraph.layers.identity import ActivityRegularization, Identity
 from kgraph.layers.input_layer import Input, InputLayer
 from kgraph.layers.input_spec import InputSpec
@@ -67,8 +69,11 @@ from kgraph.layers.pooling import (
 )
 from kgraph.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from kgraph.layers.separable_conv import SeparableConv1D, SeparableConv2D
+from kgraph.layers.simple_rnn import SimpleRNN, SimpleRNNCell
 from kgraph.layers.spatial_dropout import SpatialDropout1D, SpatialDropout2D, SpatialDropout3D
+from kgraph.layers.stacked_cells import StackedRNNCells
 from kgraph.layers.up_sampling import UpSampling1D, UpSampling2D, UpSampling3D
+from kgraph.layers.wrapper import TimeDistributed, Wrapper
 from kgraph.layers.rnn import RNN
 
 Convolution1D, Convolution2D, Convolution3D = Conv1D, Conv2D, Conv3D

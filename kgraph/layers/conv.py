@@ -23,7 +23,8 @@ class BaseConv(Layer):
         groups: the channels are split into so many parts that do not mix.
         activation: a name or function; None for none.
         use_bias: whether there is a bias.
-        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
+        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
+        activity_regularizer,
         kernel_constraint, bias_constraint: names or objects.
     """
 
@@ -50,7 +51,9 @@ class BaseConv(Layer):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(trainable=trainable, name=name, activity_regularizer=activity_regularizer, **kwargs)
+        super().__init__(
+            trainable=trainable, name=name, activity_regularizer=activity_regularizer, **kwargs
+        )
         self.rank = rank
         self.filters = filters
         self.groups = groups
@@ -73,14 +76,23 @@ class BaseConv(Layer):
 
     def _check(self) -> None:
         if self.filters is not None and (not isinstance(self.filters, int) or self.filters <= 0):
-            raise ValueError(f"Invalid value for argument `filters`. Expected a strictly positive value. Received filters={self.filters}.")
+            raise ValueError(
+                "Invalid value for argument `filters`. Expected a strictly positive value. "
+                f"Received filters={self.filters}."
+            )
         if self.groups <= 0:
-            raise ValueError(f"The number of groups must be a positive integer. Received: groups={self.groups}.")
+            raise ValueError(
+                f"The number of groups must be a positive integer. Received: groups={self.groups}."
+            )
         if self.filters is not None and self.filters % self.groups:
-            raise ValueError(f"The number of filters must be evenly divisible by the number of groups. Received: groups={self.groups}, filters={self.filters}.")
+            raise ValueError(
+                "The number of filters must be evenly divisible by the number of groups. "
+                f"Received: groups={self.groups}, filters={self.filters}."
+            )
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
-                f"`strides > 1` not supported in conjunction with `dilation_rate > 1`. Received: strides={self.strides} and dilation_rate={self.dilation_rate}"
+                "`strides > 1` not supported in conjunction with `dilation_rate > 1`. Received: "
+                f"strides={self.strides} and dilation_rate={self.dilation_rate}"
             )
 
     @property
@@ -90,10 +102,14 @@ class BaseConv(Layer):
     def build(self, input_shape: Any) -> None:
         channels = input_shape[self._channel_axis]
         if channels is None:
-            raise ValueError(f"{type(self).__name__} '{self.name}': the channels of the input must be known; got the shape {input_shape}.")
+            raise ValueError(
+                f"{type(self).__name__} '{self.name}': the channels of the input must be known; "
+                f"got the shape {input_shape}."
+            )
         if channels % self.groups:
             raise ValueError(
-                f"The number of input channels must be evenly divisible by the number of groups. Received groups={self.groups}, but the input has "
+                "The number of input channels must be evenly divisible by the number of groups. "
+                f"Received groups={self.groups}, but the input has "
                 f"{channels} channels (full input shape is {input_shape})."
             )
         self.input_spec = InputSpec(min_ndim=self.rank + 2, axes={self._channel_axis: channels})
@@ -122,23 +138,46 @@ class BaseConv(Layer):
         padding = self.padding
         if padding == "causal":
             inputs, padding = self._padded_before(inputs), "valid"
-        return ops.conv(inputs, kernel, strides=list(self.strides), padding=padding, dilation_rate=self.dilation_rate, data_format=self.data_format)
+        return ops.conv(
+            inputs,
+            kernel,
+            strides=list(self.strides),
+            padding=padding,
+            dilation_rate=self.dilation_rate,
+            data_format=self.data_format,
+        )
 
     def _padded_before(self, inputs: Any) -> Any:
         before = self.dilation_rate[0] * (self.kernel_size[0] - 1)
         time = (before, 0)
-        return ops.pad(inputs, ((0, 0), time, (0, 0)) if self.data_format == "channels_last" else ((0, 0), (0, 0), time))
+        return ops.pad(
+            inputs,
+            ((0, 0), time, (0, 0))
+            if self.data_format == "channels_last"
+            else ((0, 0), (0, 0), time),
+        )
 
     def call(self, inputs: Any) -> Any:
         """The convolution, plus the bias, through the activation."""
         outputs = self.convolution_op(inputs, self.kernel)
         if self.bias is not None:
             last = self.data_format == "channels_last"
-            outputs = ops.add(outputs, self.bias if last else ops.reshape(self.bias, (1, self.filters, *[1] * self.rank)))
+            outputs = ops.add(
+                outputs,
+                self.bias if last else ops.reshape(self.bias, (1, self.filters, *[1] * self.rank)),
+            )
         return outputs if self.activation is None else self.activation(outputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        return conv_output_shape(input_shape, self.filters, self.kernel_size, self.strides, self.padding, self.data_format, self.dilation_rate)
+        return conv_output_shape(
+            input_shape,
+            self.filters,
+            self.kernel_size,
+            self.strides,
+            self.padding,
+            self.data_format,
+            self.dilation_rate,
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -19,7 +19,11 @@ class BaseConvTranspose(BaseConv):
 
     def __init__(self, rank: int, output_padding: Any = None, **kwargs: Any) -> None:
         super().__init__(rank=rank, **kwargs)
-        self.output_padding = None if output_padding is None else standardize_tuple(output_padding, rank, "output_padding", allow_zero=True)
+        self.output_padding = (
+            None
+            if output_padding is None
+            else standardize_tuple(output_padding, rank, "output_padding", allow_zero=True)
+        )
 
     def _kernel_shape(self, channels: int) -> tuple[int, ...]:
         return (*self.kernel_size, self.filters, channels)
@@ -39,15 +43,28 @@ class BaseConvTranspose(BaseConv):
         last = self.data_format == "channels_last"
         spatial = input_shape[1:-1] if last else input_shape[2:]
         extra = self.output_padding or (None,) * self.rank
-        sizes = [self._size(*args) for args in zip(spatial, self.kernel_size, self.strides, self.dilation_rate, extra, strict=True)]
-        return (input_shape[0], *sizes, self.filters) if last else (input_shape[0], self.filters, *sizes)
+        sizes = [
+            self._size(*args)
+            for args in zip(
+                spatial, self.kernel_size, self.strides, self.dilation_rate, extra, strict=True
+            )
+        ]
+        return (
+            (input_shape[0], *sizes, self.filters)
+            if last
+            else (input_shape[0], self.filters, *sizes)
+        )
 
-    def _size(self, size: int | None, window: int, stride: int, dilation: int, extra: int | None) -> int | None:
+    def _size(
+        self, size: int | None, window: int, stride: int, dilation: int, extra: int | None
+    ) -> int | None:
         if size is None:
             return None
         span = (window - 1) * dilation + 1
         if extra is None:
-            return size * stride if self.padding == "same" else size * stride + max(span - stride, 0)
+            return (
+                size * stride if self.padding == "same" else size * stride + max(span - stride, 0)
+            )
         pad = span // 2 if self.padding == "same" else 0
         return (size - 1) * stride + span - 2 * pad + extra
 

@@ -18,7 +18,8 @@ class Dense(Layer):
         units: the size of the last axis of the output.
         activation: a name or function; None for none.
         use_bias: whether there is a bias.
-        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
+        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
+        activity_regularizer,
         kernel_constraint, bias_constraint: names or objects.
         lora_rank, lora_alpha, quantization_config: only None.
     """
@@ -41,7 +42,10 @@ class Dense(Layer):
         **kwargs: Any,
     ) -> None:
         if not isinstance(units, int) or units <= 0:
-            raise ValueError(f"Received an invalid value for `units`, expected a positive integer. Received: units={units}")
+            raise ValueError(
+                "Received an invalid value for `units`, expected a positive integer. Received: "
+                f"units={units}"
+            )
         for name, value in (("lora_rank", lora_rank), ("quantization_config", quantization_config)):
             if value is not None:
                 raise ValueError(f"Dense: `{name}` is not supported; got {value!r}.")
@@ -61,7 +65,10 @@ class Dense(Layer):
 
     def build(self, input_shape: Any) -> None:
         if input_shape[-1] is None:
-            raise ValueError(f"Dense '{self.name}': the last axis of the input must be known; got the shape {input_shape}.")
+            raise ValueError(
+                f"Dense '{self.name}': the last axis of the input must be known; got the shape "
+                f"{input_shape}."
+            )
         self.kernel = self.add_weight(
             name="kernel",
             shape=(input_shape[-1], self.units),

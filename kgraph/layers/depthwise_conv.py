@@ -25,10 +25,17 @@ class BaseDepthwiseConv(BaseConv):
     ) -> None:
         super().__init__(rank=rank, filters=None, kernel_size=kernel_size, **kwargs)  # type: ignore[arg-type]  # known when built
         if not isinstance(depth_multiplier, int) or depth_multiplier <= 0:
-            raise ValueError(f"Invalid value for argument `depth_multiplier`. Expected a strictly positive value. Received depth_multiplier={depth_multiplier}.")
+            raise ValueError(
+                "Invalid value for argument `depth_multiplier`. Expected a strictly positive "
+                f"value. Received depth_multiplier={depth_multiplier}."
+            )
         self.depth_multiplier = depth_multiplier
-        self.depthwise_initializer = self.kernel_initializer = initializers.get(depthwise_initializer)
-        self.depthwise_regularizer = self.kernel_regularizer = regularizers.get(depthwise_regularizer)
+        self.depthwise_initializer = self.kernel_initializer = initializers.get(
+            depthwise_initializer
+        )
+        self.depthwise_regularizer = self.kernel_regularizer = regularizers.get(
+            depthwise_regularizer
+        )
         self.depthwise_constraint = self.kernel_constraint = constraints.get(depthwise_constraint)
 
     def build(self, input_shape: Any) -> None:
@@ -41,16 +48,35 @@ class BaseDepthwiseConv(BaseConv):
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         return ops.depthwise_conv(
-            inputs, kernel, strides=self.strides, padding=self.padding, dilation_rate=self.dilation_rate, data_format=self.data_format
+            inputs,
+            kernel,
+            strides=self.strides,
+            padding=self.padding,
+            dilation_rate=self.dilation_rate,
+            data_format=self.data_format,
         )
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         filters = self.depth_multiplier * input_shape[self._channel_axis]
-        return conv_output_shape(input_shape, filters, self.kernel_size, self.strides, self.padding, self.data_format, self.dilation_rate)
+        return conv_output_shape(
+            input_shape,
+            filters,
+            self.kernel_size,
+            self.strides,
+            self.padding,
+            self.data_format,
+            self.dilation_rate,
+        )
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        for name in ("filters", "groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint"):
+        for name in (
+            "filters",
+            "groups",
+            "kernel_initializer",
+            "kernel_regularizer",
+            "kernel_constraint",
+        ):
             config.pop(name)
         return {
             **config,

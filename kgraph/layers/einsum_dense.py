@@ -19,7 +19,8 @@ class EinsumDense(Layer):
         output_shape: without the batch; None for sizes that are those of the input.
         activation: a name or function; None for none.
         bias_axes: the letters of the output along which there is a bias.
-        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, kernel_constraint,
+        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
+        kernel_constraint,
         bias_constraint: names or objects.
         lora_rank, lora_alpha, gptq_unpacked_column_size, quantization_config: only None.
     """
@@ -43,10 +44,14 @@ class EinsumDense(Layer):
         **kwargs: Any,
     ) -> None:
         if lora_rank is not None or quantization_config is not None:
-            raise ValueError("EinsumDense: `lora_rank` and `quantization_config` are not supported.")
+            raise ValueError(
+                "EinsumDense: `lora_rank` and `quantization_config` are not supported."
+            )
         super().__init__(**kwargs)
         self.equation = equation
-        self.partial_output_shape = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
+        self.partial_output_shape = (
+            (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
+        )
         self.bias_axes = bias_axes
         self.activation = activations.get(activation)
         self.kernel_initializer = initializers.get(kernel_initializer)
@@ -59,9 +64,14 @@ class EinsumDense(Layer):
 
     def _letters(self, rank: int) -> tuple[str, str, str]:
         """The letters of input, kernel and output; an ellipsis stands for leading or trailing dims of the input."""
-        match = re.fullmatch(r"([a-zA-Z.]+),([a-zA-Z]+)->([a-zA-Z.]+)", self.equation.replace(" ", ""))
+        match = re.fullmatch(
+            r"([a-zA-Z.]+),([a-zA-Z]+)->([a-zA-Z.]+)", self.equation.replace(" ", "")
+        )
         if match is None:
-            raise ValueError(f"Invalid einsum equation '{self.equation}'. Equations must be in the form '[X],[Y]->[Z]'.")
+            raise ValueError(
+                f"Invalid einsum equation '{self.equation}'. Equations must be in the form "
+                "'[X],[Y]->[Z]'."
+            )
         left, kernel, out = match.groups()
         free = iter(c for c in "zyxwvutsrqponm" if c not in self.equation)
         extra = "".join(next(free) for _ in range(rank - len(left.replace("...", ""))))
@@ -80,20 +90,37 @@ class EinsumDense(Layer):
         sizes, (_, kernel, out) = self._sizes(input_shape)
         shape = tuple(sizes[letter] for letter in kernel)
         if None in shape:
-            raise ValueError(f"EinsumDense '{self.name}': all sizes of the kernel must be known; got {shape} for the input shape {input_shape}.")
+            raise ValueError(
+                f"EinsumDense '{self.name}': all sizes of the kernel must be known; got {shape} "
+                f"for the input shape {input_shape}."
+            )
         self.kernel = self.add_weight(
-            name="kernel", shape=shape, initializer=self.kernel_initializer, regularizer=self.kernel_regularizer, constraint=self.kernel_constraint
+            name="kernel",
+            shape=shape,
+            initializer=self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
         )
         if self.bias_axes is not None:
             first = min(out.index(letter) for letter in self.bias_axes)
             bias = tuple(sizes[letter] if letter in self.bias_axes else 1 for letter in out[first:])
             self.bias = self.add_weight(
-                name="bias", shape=bias, initializer=self.bias_initializer, regularizer=self.bias_regularizer, constraint=self.bias_constraint
+                name="bias",
+                shape=bias,
+                initializer=self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
             )
 
     def call(self, inputs: Any, training: Any = None) -> Any:
         """The sum, plus the bias, through the activation."""
-        x = ops.einsum(",".join(self._letters(len(inputs.shape))[:2]) + "->" + self._letters(len(inputs.shape))[2], inputs, self.kernel)
+        x = ops.einsum(
+            ",".join(self._letters(len(inputs.shape))[:2])
+            + "->"
+            + self._letters(len(inputs.shape))[2],
+            inputs,
+            self.kernel,
+        )
         if self.bias is not None:
             x = x + self.bias
         return x if self.activation is None else self.activation(x)

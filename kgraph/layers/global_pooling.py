@@ -21,7 +21,13 @@ class BaseGlobalPooling(Layer):
         keepdims: keeps the spatial dims, with size 1.
     """
 
-    def __init__(self, pool_dimensions: int, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        pool_dimensions: int,
+        data_format: str | None = None,
+        keepdims: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.data_format = config.standardize_data_format(data_format)
         self.keepdims = keepdims
@@ -43,7 +49,9 @@ class BaseGlobalPooling(Layer):
 class GlobalAveragePooling1D(BaseGlobalPooling):
     """The average over the steps; the arguments are those of `BaseGlobalPooling`."""
 
-    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(pool_dimensions=1, data_format=data_format, keepdims=keepdims, **kwargs)
         self.supports_masking = True
 
@@ -64,7 +72,9 @@ class GlobalAveragePooling1D(BaseGlobalPooling):
 class GlobalAveragePooling2D(BaseGlobalPooling):
     """The average over all 2 spatial dims; the arguments are those of `BaseGlobalPooling`."""
 
-    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(pool_dimensions=2, data_format=data_format, keepdims=keepdims, **kwargs)
 
     def call(self, inputs: Any) -> Any:
@@ -76,7 +86,9 @@ class GlobalAveragePooling2D(BaseGlobalPooling):
 class GlobalAveragePooling3D(BaseGlobalPooling):
     """The average over all 3 spatial dims; the arguments are those of `BaseGlobalPooling`."""
 
-    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(pool_dimensions=3, data_format=data_format, keepdims=keepdims, **kwargs)
 
     def call(self, inputs: Any) -> Any:
@@ -88,7 +100,9 @@ class GlobalAveragePooling3D(BaseGlobalPooling):
 class GlobalMaxPooling1D(BaseGlobalPooling):
     """The maximum over the steps; the arguments are those of `BaseGlobalPooling`."""
 
-    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(pool_dimensions=1, data_format=data_format, keepdims=keepdims, **kwargs)
 
     def call(self, inputs: Any) -> Any:
@@ -100,7 +114,9 @@ class GlobalMaxPooling1D(BaseGlobalPooling):
 class GlobalMaxPooling2D(BaseGlobalPooling):
     """The maximum over all 2 spatial dims; the arguments are those of `BaseGlobalPooling`."""
 
-    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(pool_dimensions=2, data_format=data_format, keepdims=keepdims, **kwargs)
 
     def call(self, inputs: Any) -> Any:
@@ -112,7 +128,9 @@ class GlobalMaxPooling2D(BaseGlobalPooling):
 class GlobalMaxPooling3D(BaseGlobalPooling):
     """The maximum over all 3 spatial dims; the arguments are those of `BaseGlobalPooling`."""
 
-    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(pool_dimensions=3, data_format=data_format, keepdims=keepdims, **kwargs)
 
     def call(self, inputs: Any) -> Any:

@@ -53,11 +53,20 @@ class InputLayer(Layer):
             raise ValueError("You must pass a `shape` argument.")
         if batch_shape is None:
             if isinstance(shape, int):
-                raise ValueError(f"`shape` must be a tuple of sizes without the batch; got {shape}. Did you mean ({shape},)?")
+                raise ValueError(
+                    f"`shape` must be a tuple of sizes without the batch; got {shape}. Did you "
+                    f"mean ({shape},)?"
+                )
             batch_shape = (batch_size, *shape)
         self._dtype = ops.standardize_dtype(dtype)
         self.sparse, self.ragged = bool(sparse), bool(ragged)
-        tensor = input_tensor if input_tensor is not None else KerasTensor(batch_shape, self._dtype, sparse=self.sparse, ragged=self.ragged, name=self.name)
+        tensor = (
+            input_tensor
+            if input_tensor is not None
+            else KerasTensor(
+                batch_shape, self._dtype, sparse=self.sparse, ragged=self.ragged, name=self.name
+            )
+        )
         self.batch_shape = tensor.shape
         self.optional = optional
         self._input_tensor = tensor
@@ -108,6 +117,14 @@ def Input(  # noqa: N802  # Keras's name
         optional: the input may be None.
     """
     layer = InputLayer(
-        shape=shape, batch_size=batch_size, dtype=dtype, sparse=sparse, ragged=ragged, batch_shape=batch_shape, name=name, input_tensor=tensor, optional=optional
+        shape=shape,
+        batch_size=batch_size,
+        dtype=dtype,
+        sparse=sparse,
+        ragged=ragged,
+        batch_shape=batch_shape,
+        name=name,
+        input_tensor=tensor,
+        optional=optional,
     )
     return layer.output

@@ -45,7 +45,9 @@ class InputSpec:
         if self.axes and (self.ndim or max_ndim):
             rank = (self.ndim or max_ndim or 0) - 1
             if max(self.axes) > rank:
-                raise ValueError(f"Axis {max(self.axes)} is greater than the greatest of the rank, {rank}.")
+                raise ValueError(
+                    f"Axis {max(self.axes)} is greater than the greatest of the rank, {rank}."
+                )
 
     def __repr__(self) -> str:
         parts = [f"{name}={value!r}" for name, value in self.get_config().items() if value]
@@ -76,18 +78,27 @@ def assert_input_compatibility(input_spec: Any, inputs: Any, layer_name: str) ->
     if isinstance(inputs, dict) and all(spec is not None and spec.name for spec in specs):
         missing = [spec.name for spec in specs if spec.name not in inputs and not spec.optional]
         if missing:
-            raise ValueError(f'The layer "{layer_name}" expects the inputs {missing}, which were not given; got {sorted(inputs)}.')
+            raise ValueError(
+                f'The layer "{layer_name}" expects the inputs {missing}, which were not given; got '
+                f"{sorted(inputs)}."
+            )
         values = [inputs.get(spec.name) for spec in specs]
     else:
         values = tree.flatten(inputs)
     if len(values) != len(specs):
-        raise ValueError(f'The layer "{layer_name}" expects {len(specs)} input(s); got {len(values)}: {[_described(v) for v in values]}.')
+        raise ValueError(
+            f'The layer "{layer_name}" expects {len(specs)} input(s); got {len(values)}: '
+            f"{[_described(v) for v in values]}."
+        )
     for i, (spec, value) in enumerate(zip(specs, values, strict=True)):
         if spec is None or (value is None and spec.optional):
             continue
         problem = _problem(spec, value)
         if problem:
-            raise ValueError(f'Input {i} of the layer "{layer_name}" does not fit: {problem}; got {_described(value)}.')
+            raise ValueError(
+                f'Input {i} of the layer "{layer_name}" does not fit: {problem}; got '
+                f"{_described(value)}."
+            )
 
 
 def _problem(spec: InputSpec, value: Any) -> str:
@@ -114,7 +125,9 @@ def _problem(spec: InputSpec, value: Any) -> str:
             shape = shape[:-1]
         elif wanted and wanted[-1] == 1 and rank == len(wanted) - 1:
             wanted = wanted[:-1]
-    fits = len(shape) == len(wanted) and all(a is None or b is None or a == b for a, b in zip(shape, wanted, strict=True))
+    fits = len(shape) == len(wanted) and all(
+        a is None or b is None or a == b for a, b in zip(shape, wanted, strict=True)
+    )
     return "" if fits else f"expected shape={tuple(wanted)}"
 
 

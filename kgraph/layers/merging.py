@@ -26,10 +26,20 @@ class _Merge(Layer):
 
     def _check(self, shapes: Any) -> None:
         name = type(self).__name__
-        if not isinstance(shapes, list | tuple) or not shapes or not isinstance(shapes[0], list | tuple):
-            raise ValueError(f"A merge layer should be called on a list of inputs. Received: input_shape={shapes} (not a list of shapes)")
+        if (
+            not isinstance(shapes, list | tuple)
+            or not shapes
+            or not isinstance(shapes[0], list | tuple)
+        ):
+            raise ValueError(
+                "A merge layer should be called on a list of inputs. Received: "
+                f"input_shape={shapes} (not a list of shapes)"
+            )
         if len(shapes) < self.least:
-            raise ValueError(f"A `{name}` layer should be called on a list of at least {self.least} inputs. Got {len(shapes)} inputs.")
+            raise ValueError(
+                f"A `{name}` layer should be called on a list of at least {self.least} inputs. Got "
+                f"{len(shapes)} inputs."
+            )
         _broadcast_shape(shapes)
 
     def combine(self, a: Any, b: Any) -> Any:
@@ -39,7 +49,10 @@ class _Merge(Layer):
     def call(self, inputs: Any) -> Any:
         """All inputs combined, from the first to the last."""
         if not isinstance(inputs, list | tuple):
-            raise ValueError(f"A merge layer should be called on a list of inputs. Received: inputs={inputs} (not a list of tensors)")
+            raise ValueError(
+                f"A merge layer should be called on a list of inputs. Received: inputs={inputs} "
+                "(not a list of tensors)"
+            )
         result = inputs[0]
         for x in inputs[1:]:
             result = self.combine(*_aligned(result, x))
@@ -75,7 +88,10 @@ def _broadcast_shape(shapes: Any) -> tuple[int | None, ...]:
     for sizes in zip(*padded, strict=True):
         known = {n for n in sizes if n not in (None, 1)}
         if len(known) > 1:
-            raise ValueError(f"Inputs have incompatible shapes. Received shapes {' and '.join(str(tuple(s[1:])) for s in shapes)}")
+            raise ValueError(
+                "Inputs have incompatible shapes. Received shapes "
+                f"{' and '.join(str(tuple(s[1:])) for s in shapes)}"
+            )
         result.append(known.pop() if known else None if None in sizes else 1)
     return tuple(result)
 
@@ -97,7 +113,10 @@ class Subtract(_Merge):
     def build(self, input_shape: Any) -> None:
         super().build(input_shape)
         if len(input_shape) != 2:
-            raise ValueError(f"A `Subtract` layer should be called on exactly 2 inputs. Received: input_shape={input_shape}")
+            raise ValueError(
+                "A `Subtract` layer should be called on exactly 2 inputs. Received: "
+                f"input_shape={input_shape}"
+            )
 
     def combine(self, a: Any, b: Any) -> Any:
         return ops.subtract(a, b)
@@ -152,14 +171,28 @@ class Concatenate(_Merge):
         self.axis = axis
 
     def _check(self, shapes: Any) -> None:
-        if not isinstance(shapes, list | tuple) or len(shapes) < 1 or not isinstance(shapes[0], list | tuple):
-            raise ValueError(f"A `Concatenate` layer should be called on a list of at least 1 input. Received: input_shape={shapes}")
+        if (
+            not isinstance(shapes, list | tuple)
+            or len(shapes) < 1
+            or not isinstance(shapes[0], list | tuple)
+        ):
+            raise ValueError(
+                "A `Concatenate` layer should be called on a list of at least 1 input. Received: "
+                f"input_shape={shapes}"
+            )
         ranks = {len(s) for s in shapes}
-        others = {tuple(n for i, n in enumerate(s) if i != self.axis % len(s)) for s in shapes} if len(ranks) == 1 else set()
-        fits = len(ranks) == 1 and all(len({n for n in sizes if n is not None}) <= 1 for sizes in zip(*others, strict=True))
+        others = (
+            {tuple(n for i, n in enumerate(s) if i != self.axis % len(s)) for s in shapes}
+            if len(ranks) == 1
+            else set()
+        )
+        fits = len(ranks) == 1 and all(
+            len({n for n in sizes if n is not None}) <= 1 for sizes in zip(*others, strict=True)
+        )
         if not fits:
             raise ValueError(
-                "A `Concatenate` layer requires inputs with matching shapes except for the concatenation axis. "
+                "A `Concatenate` layer requires inputs with matching shapes except for the "
+                "concatenation axis. "
                 f"Received: input_shape={[tuple(s) for s in shapes]}"
             )
 
@@ -178,10 +211,15 @@ class Concatenate(_Merge):
         if not previous_mask or all(m is None for m in previous_mask):
             return None
         masks = [
-            ops.ones(x.shape, dtype="bool") if m is None else (ops.expand_dims(m, -1) if len(m.shape) < len(x.shape) else m)
+            ops.ones(x.shape, dtype="bool")
+            if m is None
+            else (ops.expand_dims(m, -1) if len(m.shape) < len(x.shape) else m)
             for x, m in zip(inputs, previous_mask, strict=True)
         ]
-        full = [ops.broadcast_to(m, x.shape) if tuple(m.shape) != tuple(x.shape) else m for m, x in zip(masks, inputs, strict=True)]
+        full = [
+            ops.broadcast_to(m, x.shape) if tuple(m.shape) != tuple(x.shape) else m
+            for m, x in zip(masks, inputs, strict=True)
+        ]
         return ops.all(ops.concatenate(full, axis=self.axis), axis=-1)
 
     def get_config(self) -> dict[str, Any]:
@@ -200,16 +238,25 @@ class Dot(_Merge):
     def __init__(self, axes: Any, normalize: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not isinstance(axes, int) and (not isinstance(axes, list | tuple) or len(axes) != 2):
-            raise ValueError(f"Invalid format for argument `axes`: it should be an int or a list of two ints. Received: axes={axes}")
+            raise ValueError(
+                "Invalid format for argument `axes`: it should be an int or a list of two ints. "
+                f"Received: axes={axes}"
+            )
         self.axes = axes
         self.normalize = normalize
 
     def _check(self, shapes: Any) -> None:
         if not isinstance(shapes, list | tuple) or len(shapes) != 2:
-            raise ValueError(f"A `Dot` layer should be called on a list of 2 inputs. Received: input_shape={shapes}")
+            raise ValueError(
+                "A `Dot` layer should be called on a list of 2 inputs. Received: "
+                f"input_shape={shapes}"
+            )
         a, b = self._pair(*map(len, shapes))
         if shapes[0][a] != shapes[1][b] and None not in (shapes[0][a], shapes[1][b]):
-            raise ValueError(f"Incompatible input shapes: axis values {shapes[0][a]} (at axis {a}) != {shapes[1][b]} (at axis {b}). Full input shapes: {shapes[0]}, {shapes[1]}")
+            raise ValueError(
+                f"Incompatible input shapes: axis values {shapes[0][a]} (at axis {a}) != "
+                f"{shapes[1][b]} (at axis {b}). Full input shapes: {shapes[0]}, {shapes[1]}"
+            )
 
     def _pair(self, rank_a: int, rank_b: int) -> tuple[int, int]:
         axes = (self.axes, self.axes) if isinstance(self.axes, int) else tuple(self.axes)
@@ -221,8 +268,12 @@ class Dot(_Merge):
         a, b = self._pair(len(x.shape), len(y.shape))
         if self.normalize:
             x, y = ops.normalize(x, axis=a), ops.normalize(y, axis=b)
-        left = "".join("z" if i == a else "a" if i == 0 else chr(ord("b") + i) for i in range(len(x.shape)))
-        right = "".join("z" if i == b else "a" if i == 0 else chr(ord("k") + i) for i in range(len(y.shape)))
+        left = "".join(
+            "z" if i == a else "a" if i == 0 else chr(ord("b") + i) for i in range(len(x.shape))
+        )
+        right = "".join(
+            "z" if i == b else "a" if i == 0 else chr(ord("k") + i) for i in range(len(y.shape))
+        )
         out = "a" + left.replace("z", "")[1:] + right.replace("z", "")[1:]
         result = ops.einsum(f"{left},{right}->{out}", x, y)
         return ops.expand_dims(result, 1) if len(result.shape) == 1 else result
@@ -231,7 +282,11 @@ class Dot(_Merge):
         self._check(input_shape)
         x, y = (list(s) for s in input_shape)
         a, b = self._pair(len(x), len(y))
-        shape = [x[0], *[n for i, n in enumerate(x) if i not in (0, a)], *[n for i, n in enumerate(y) if i not in (0, b)]]
+        shape = [
+            x[0],
+            *[n for i, n in enumerate(x) if i not in (0, a)],
+            *[n for i, n in enumerate(y) if i not in (0, b)],
+        ]
         return tuple(shape) if len(shape) > 1 else (shape[0], 1)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:

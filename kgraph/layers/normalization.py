@@ -189,8 +189,8 @@ class LayerNormalization(Layer):
         self.beta: Any = None
 
     def build(self, input_shape: Any) -> None:
-        axes = self.axis if isinstance(self.axis, list) else [self.axis]
-        shape = tuple(input_shape[a] for a in axes)
+        self.axis = self.axis if isinstance(self.axis, list) else [self.axis]
+        shape = tuple(input_shape[a] for a in self.axis)
         if self.scale:
             self.gamma = self.add_weight(
                 name="gamma",

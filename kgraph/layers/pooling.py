@@ -8,7 +8,15 @@ from kgraph.layers.input_spec import InputSpec
 from kgraph.layers.layer import Layer
 from kgraph.registry import keras_export
 
-__all__ = ["AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "BasePooling", "MaxPooling1D", "MaxPooling2D", "MaxPooling3D"]
+__all__ = [
+    "AveragePooling1D",
+    "AveragePooling2D",
+    "AveragePooling3D",
+    "BasePooling",
+    "MaxPooling1D",
+    "MaxPooling2D",
+    "MaxPooling3D",
+]
 
 
 class BasePooling(Layer):
@@ -36,7 +44,12 @@ class BasePooling(Layer):
     ) -> None:
         super().__init__(name=name, **kwargs)
         self.pool_size = standardize_tuple(pool_size, pool_dimensions, "pool_size")
-        self.strides = standardize_tuple(self.pool_size if strides is None else strides, pool_dimensions, "strides", allow_zero=True)
+        self.strides = standardize_tuple(
+            self.pool_size if strides is None else strides,
+            pool_dimensions,
+            "strides",
+            allow_zero=True,
+        )
         self.pool_mode = pool_mode
         self.padding = standardize_padding(padding)
         self.data_format = config.standardize_data_format(data_format)
@@ -46,15 +59,25 @@ class BasePooling(Layer):
     def call(self, inputs: Any) -> Any:
         """The maximum or average of each window."""
         pool = ops.max_pool if self.pool_mode == "max" else ops.average_pool
-        return pool(inputs, pool_size=self.pool_size, strides=self.strides, padding=self.padding, data_format=self.data_format)
+        return pool(
+            inputs,
+            pool_size=self.pool_size,
+            strides=self.strides,
+            padding=self.padding,
+            data_format=self.data_format,
+        )
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         last = self.data_format == "channels_last"
         spatial = input_shape[1:-1] if last else input_shape[2:]
-        sizes = tuple(windowed_size(*args, self.padding) for args in zip(spatial, self.pool_size, self.strides, strict=True))
+        sizes = tuple(
+            windowed_size(*args, self.padding)
+            for args in zip(spatial, self.pool_size, self.strides, strict=True)
+        )
         if any(n is not None and n <= 0 for n in sizes):
             raise ValueError(
-                f"Computed output size would be negative. Received: input_shape={tuple(input_shape)}, pool_size={self.pool_size}, "
+                "Computed output size would be negative. Received: "
+                f"input_shape={tuple(input_shape)}, pool_size={self.pool_size}, "
                 f"strides={self.strides}, padding={self.padding!r} (layer '{self.name}')."
             )
         return (input_shape[0], *sizes, input_shape[-1]) if last else (*input_shape[:2], *sizes)
@@ -82,7 +105,16 @@ class MaxPooling1D(BasePooling):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(pool_size, strides, pool_dimensions=1, pool_mode="max", padding=padding, data_format=data_format, name=name, **kwargs)
+        super().__init__(
+            pool_size,
+            strides,
+            pool_dimensions=1,
+            pool_mode="max",
+            padding=padding,
+            data_format=data_format,
+            name=name,
+            **kwargs,
+        )
 
 
 @keras_export(["keras.layers.MaxPooling2D", "keras.layers.MaxPool2D"])
@@ -98,7 +130,16 @@ class MaxPooling2D(BasePooling):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(pool_size, strides, pool_dimensions=2, pool_mode="max", padding=padding, data_format=data_format, name=name, **kwargs)
+        super().__init__(
+            pool_size,
+            strides,
+            pool_dimensions=2,
+            pool_mode="max",
+            padding=padding,
+            data_format=data_format,
+            name=name,
+            **kwargs,
+        )
 
 
 @keras_export(["keras.layers.MaxPooling3D", "keras.layers.MaxPool3D"])
@@ -114,7 +155,16 @@ class MaxPooling3D(BasePooling):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(pool_size, strides, pool_dimensions=3, pool_mode="max", padding=padding, data_format=data_format, name=name, **kwargs)
+        super().__init__(
+            pool_size,
+            strides,
+            pool_dimensions=3,
+            pool_mode="max",
+            padding=padding,
+            data_format=data_format,
+            name=name,
+            **kwargs,
+        )
 
 
 @keras_export(["keras.layers.AveragePooling1D", "keras.layers.AvgPool1D"])
@@ -130,7 +180,16 @@ class AveragePooling1D(BasePooling):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(pool_size, strides, pool_dimensions=1, pool_mode="average", padding=padding, data_format=data_format, name=name, **kwargs)
+        super().__init__(
+            pool_size,
+            strides,
+            pool_dimensions=1,
+            pool_mode="average",
+            padding=padding,
+            data_format=data_format,
+            name=name,
+            **kwargs,
+        )
 
 
 @keras_export(["keras.layers.AveragePooling2D", "keras.layers.AvgPool2D"])
@@ -146,7 +205,16 @@ class AveragePooling2D(BasePooling):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(pool_size, strides, pool_dimensions=2, pool_mode="average", padding=padding, data_format=data_format, name=name, **kwargs)
+        super().__init__(
+            pool_size,
+            strides,
+            pool_dimensions=2,
+            pool_mode="average",
+            padding=padding,
+            data_format=data_format,
+            name=name,
+            **kwargs,
+        )
 
 
 @keras_export(["keras.layers.AveragePooling3D", "keras.layers.AvgPool3D"])
@@ -162,4 +230,13 @@ class AveragePooling3D(BasePooling):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(pool_size, strides, pool_dimensions=3, pool_mode="average", padding=padding, data_format=data_format, name=name, **kwargs)
+        super().__init__(
+            pool_size,
+            strides,
+            pool_dimensions=3,
+            pool_mode="average",
+            padding=padding,
+            data_format=data_format,
+            name=name,
+            **kwargs,
+        )

@@ -53,7 +53,10 @@ class Reshape(Layer):
         super().__init__(**kwargs)
         self.target_shape = tuple(target_shape)
         if sum(n == -1 for n in self.target_shape) > 1:
-            raise ValueError(f"There must be at most one unknown dimension in `target_shape`. Received: target_shape={target_shape}.")
+            raise ValueError(
+                "There must be at most one unknown dimension in `target_shape`. Received: "
+                f"target_shape={target_shape}."
+            )
         self.built = True
 
     def call(self, inputs: Any) -> Any:
@@ -66,7 +69,10 @@ class Reshape(Layer):
         known = -math.prod(self.target_shape)
         total = math.prod(rest)
         if isinstance(total, int) and (known == 0 or total % known):
-            raise ValueError(f"The total size of the tensor must be unchanged. Received: input_shape={tuple(rest)}, target_shape={self.target_shape}")
+            raise ValueError(
+                "The total size of the tensor must be unchanged. Received: "
+                f"input_shape={tuple(rest)}, target_shape={self.target_shape}"
+            )
         return tuple(total // known if n == -1 else n for n in self.target_shape)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -75,7 +81,10 @@ class Reshape(Layer):
             return (input_shape[0], *[None if n == -1 else n for n in self.target_shape])
         sizes = self._sizes(rest)
         if math.prod(sizes) != math.prod(rest):
-            raise ValueError(f"The total size of the tensor must be unchanged. Received: input_shape={tuple(rest)}, target_shape={self.target_shape}")
+            raise ValueError(
+                "The total size of the tensor must be unchanged. Received: "
+                f"input_shape={tuple(rest)}, target_shape={self.target_shape}"
+            )
         return (input_shape[0], *sizes)
 
     def get_config(self) -> dict[str, Any]:
@@ -94,7 +103,10 @@ class Permute(Layer):
         super().__init__(**kwargs)
         self.dims = tuple(dims)
         if sorted(dims) != list(range(1, len(dims) + 1)):
-            raise ValueError(f"Invalid permutation argument `dims` for Permute Layer. The set of indices in `dims` must be consecutive and start from 1. Received dims={dims}")
+            raise ValueError(
+                "Invalid permutation argument `dims` for Permute Layer. The set of indices in "
+                f"`dims` must be consecutive and start from 1. Received dims={dims}"
+            )
         self.input_spec = InputSpec(ndim=len(self.dims) + 1)
 
     def call(self, inputs: Any) -> Any:

@@ -4,6 +4,7 @@ from typing import Any
 
 from kgraph import ops
 from kgraph.layers.layer import Layer
+from kgraph.layers.stacked_cells import StackedRNNCells, sizes_of
 from kgraph.ops import Variable
 from kgraph.registry import deserialize_keras_object, keras_export, serialize_keras_object
 from kgraph.utils import tree
@@ -16,7 +17,8 @@ class RNN(Layer):
     """Runs a cell over the steps of inputs `(batch, steps, ...)`.
 
     Args:
-        cell: a layer with `call(inputs_at_step, states)` that returns `(output, states)`, and `state_size`.
+        cell: a layer with `call(inputs_at_step, states)` that gives `(output, states)`, and
+            `state_size`; or a list of such layers, one upon the other.
         return_sequences: gives the outputs of all steps, not only the last.
         return_state: also gives the last states.
         go_backwards: begins with the last step.
@@ -36,91 +38,147 @@ class RNN(Layer):
         zero_output_for_mask: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        if isinstance(cell, list | tuple):
+            cell = StackedRNNCells(cell)
         for name in ("call", "state_size"):
             if not hasattr(cell, name):
                 raise ValueError(f"The RNN cell should have a `{name}`. Received: cell={cell}")
+        super().__init__(**kwargs)
         self.cell = cell
-        self.return_sequences, self.return_state, self.go_backwards = return_sequences, return_state, go_backwards
-        self.stateful, self.unroll, self.zero_output_for_mask = stateful, unroll, zero_output_for_mask
+        self.return_sequences, self.return_state = return_sequences, return_state
+        self.go_backwards, self.stateful, self.unroll = go_backwards, stateful, unroll
+        self.zero_output_for_mask = zero_output_for_mask
         self.supports_masking = True
         self.states: Any = None
 
     def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
-        if not self.cell.built:
+        if isinstance(self.cell, Layer) and not self.cell.built:
             self.cell.build((sequences_shape[0], *sequences_shape[2:]))
-        if self.stateful:
-            if sequences_shape[0] is None:
-                raise ValueError(f"The stateful layer '{self.name}' needs inputs of a known batch size: give Input(batch_shape=...).")
-            self.states = [Variable(_zeros, (sequences_shape[0], n), self.variable_dtype, trainable=False, name="rnn_state") for n in _sizes(self.cell.state_size)]
+        if self.stateful and self.states is None:
+            batch = sequences_shape[0]
+            if batch is None:
+                raise ValueError(
+                    f"The stateful layer '{self.name}' needs inputs of a known batch size; got "
+                    f"the shape {sequences_shape}. Give `Input(batch_shape=...)`."
+                )
+            self.states = tree.map_structure(
+                lambda zeros: Variable(
+                    zeros, dtype=self.variable_dtype, trainable=False, name="rnn_state"
+                ),
+                self.get_initial_state(batch),
+            )
 
     def get_initial_state(self, batch_size: Any) -> list[Any]:
         """Zeros for each state."""
-        if hasattr(self.cell, "get_initial_state"):
-            return tree.flatten(self.cell.get_initial_state(batch_size=batch_size))
-        return [ops.zeros((batch_size, n), dtype=self.compute_dtype) for n in _sizes(self.cell.state_size)]
+        made = getattr(self.cell, "get_initial_state", None)
+        if made is not None:
+            state = made(batch_size=batch_size)
+            return list(state) if tree.is_nested(state) else [state]
+        sizes = sizes_of(self.cell.state_size)
+        return [ops.zeros((batch_size, n), dtype=self.compute_dtype) for n in sizes]
 
-    def reset_states(self) -> None:
+    def reset_state(self) -> None:
         """Zeros for the states that a stateful layer keeps."""
-        for state in self.states or ():
+        for state in tree.flatten(self.states or []):
             state.assign(ops.zeros_like(state))
 
-    reset_state = reset_states
+    reset_states = reset_state
 
-    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
+    def call(
+        self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False
+    ) -> Any:
         """The outputs, of the last step or of all, and the states where they were asked for."""
-        if initial_state is not None:
-            states = tree.flatten(initial_state)
-        elif self.stateful:
-            states = [s.value for s in self.states]
-        else:
-            states = self.get_initial_state(sequences.shape[0])
-        states = [ops.cast(s, sequences.dtype) for s in states]
-        if hasattr(self.cell, "prepare_dropout"):
-            self.cell.prepare_dropout(sequences, states, training)
-        last, outputs, states = self._scan(sequences, states, mask)
+        states = self._first_states(sequences, initial_state)
+        draws = getattr(self.cell, "draw_dropout_masks", None)
+        if draws is not None:
+            draws(sequences[:, 0], states, training)
+        output, states = self._scan(sequences, states, mask, training)
+        output = ops.cast(output, self.compute_dtype)
+        states = tree.map_structure(lambda x: ops.cast(x, self.compute_dtype), list(states))
+        if draws is not None:  # they belong to this call's trace
+            draws(None, states, False)
         if self.stateful:
-            for variable, value in zip(self.states, states, strict=True):
+            pairs = zip(tree.flatten(self.states), tree.flatten(states), strict=True)
+            for variable, value in pairs:
                 variable.assign(value)
-        result = outputs if self.return_sequences else last
-        return (result, *states) if self.return_state else result
+        return (output, *states) if self.return_state else output
 
-    def _scan(self, sequences: Any, states: list[Any], mask: Any) -> tuple[Any, Any, list[Any]]:
-        """The last output, all outputs `(batch, steps, ...)`, and the last states."""
-        steps = ops.moveaxis(sequences, 1, 0)
-        kept = None if mask is None else ops.moveaxis(ops.expand_dims(ops.cast(mask, "bool"), -1), 1, 0)
-        size = _sizes(getattr(self.cell, "output_size", None) or self.cell.state_size)[0]
-        first = ops.zeros((sequences.shape[0], size), dtype=sequences.dtype)
+    def _first_states(self, sequences: Any, initial_state: Any) -> list[Any]:
+        if initial_state is None:
+            batch = sequences.shape[0]
+            initial_state = self.states if self.stateful else self.get_initial_state(batch)
+            if self.stateful:
+                expected = tree.flatten(self.states)[0].shape[0]
+                if isinstance(batch, int) and batch != expected:
+                    raise ValueError(
+                        f"The stateful layer '{self.name}' was built for batches of {expected}; "
+                        f"got one of {batch}."
+                    )
+        states = list(initial_state) if tree.is_nested(initial_state) else [initial_state]
+        dtype = getattr(self.cell, "compute_dtype", self.compute_dtype)
+        return tree.map_structure(lambda x: ops.convert_to_tensor(x, dtype=dtype), states)
+
+    def _scan(self, sequences: Any, states: Any, mask: Any, training: bool) -> tuple[Any, Any]:
+        """The output, of the last step or of all, and the last states."""
+        xs = ops.swapaxes(sequences, 0, 1)
+        if mask is not None:
+            mask = ops.cast(mask, "bool")
+            mask = ops.expand_dims(mask, -1) if len(mask.shape) == 2 else mask
+            xs = (xs, ops.swapaxes(mask, 0, 1))
 
         def step(carry: Any, x: Any) -> Any:
-            before, held = carry[0], list(carry[1:])
-            inputs, keep = x if kept is not None else (x, None)
-            output, new = self.cell.call(inputs, held)
-            new = tree.flatten(new)
-            if keep is not None:
-                new = [ops.where(keep, n, o) for n, o in zip(new, held, strict=True)]
-                shown = ops.where(keep, output, ops.zeros_like(output) if self.zero_output_for_mask else before)
-                output = ops.where(keep, output, before)
-            else:
-                shown = output
-            return (output, *new), shown
+            before = carry if self.return_sequences else carry[0]
+            inputs, kept = x if mask is not None else (x, None)
+            output, after = self._cell_step(inputs, before, training)
+            if kept is not None:
+                kept = ops.any(kept, axis=-1, keepdims=True)
+                output = ops.where(kept, output, self._masked_output(before, output))
+                after = tree.map_structure(lambda n, o: ops.where(kept, n, o), after, before)
+            return (after, output) if self.return_sequences else ((after, output), None)
 
-        xs = steps if kept is None else (steps, kept)
-        carry, outputs = ops.scan(step, (first, *states), xs, reverse=self.go_backwards)
-        if self.go_backwards:
-            outputs = ops.flip(outputs, axis=0)
-        return carry[0], ops.moveaxis(outputs, 0, 1), list(carry[1:])
+        if self.return_sequences:
+            last, outputs = ops.scan(step, states, xs, reverse=self.go_backwards)
+            if self.go_backwards:
+                outputs = ops.flip(outputs, axis=0)
+            return ops.swapaxes(outputs, 0, 1), last
+        nothing = ops.zeros((sequences.shape[0], self._output_size()), dtype=sequences.dtype)
+        (last, output), _ = ops.scan(step, (states, nothing), xs, reverse=self.go_backwards)
+        return output, last
+
+    def _cell_step(self, inputs: Any, states: Any, training: bool) -> tuple[Any, Any]:
+        has_mode = isinstance(self.cell, Layer) and self.cell._call_has_training_arg
+        mode = {"training": training} if has_mode else {}
+        run = self.cell if callable(self.cell) else self.cell.call
+        output, after = run(inputs, states, **mode)
+        return output, list(after) if tree.is_nested(after) else [after]
+
+    def _masked_output(self, states: Any, output: Any) -> Any:
+        """What a step gives that the mask leaves out."""
+        if self.zero_output_for_mask:
+            return ops.zeros_like(output)
+        return states[-1][0] if tree.is_nested(states[0]) else states[0]
+
+    def _output_size(self) -> int:
+        size = getattr(self.cell, "output_size", None)
+        return int(sizes_of(self.cell.state_size)[0] if size is None else size)
 
     def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
-        batch, sizes = sequences_shape[0], _sizes(self.cell.state_size)
-        width = _sizes(getattr(self.cell, "output_size", None) or self.cell.state_size)[0]
+        batch, width = sequences_shape[0], self._output_size()
         output = (batch, sequences_shape[1], width) if self.return_sequences else (batch, width)
-        return (output, *[(batch, n) for n in sizes]) if self.return_state else output
+        if not self.return_state:
+            return output
+        sizes = sizes_of(self.cell.state_size)
+        states = [
+            [(batch, m) for m in n] if isinstance(n, list | tuple) else (batch, n) for n in sizes
+        ]
+        return (output, *states)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        mask = tree.flatten(previous_mask)[0] if previous_mask is not None else None
+        mask = tree.flatten(previous_mask)[0]
         output = mask if self.return_sequences else None
-        return [output, *[None] * len(_sizes(self.cell.state_size))] if self.return_state else output
+        if not self.return_state:
+            return output
+        return [output, *[None] * len(sizes_of(self.cell.state_size))]
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -131,19 +189,11 @@ class RNN(Layer):
             "stateful": self.stateful,
             "unroll": self.unroll,
             "zero_output_for_mask": self.zero_output_for_mask,
-            **({"cell": serialize_keras_object(self.cell)} if type(self) is RNN else {}),
+            "cell": serialize_keras_object(self.cell),
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        if "cell" in config:
-            config = {**config, "cell": deserialize_keras_object(config["cell"], custom_objects=custom_objects)}
-        return cls(**config)
-
-
-def _zeros(shape: Any, dtype: Any = None) -> Any:
-    return ops.zeros(shape, dtype=dtype)
-
-
-def _sizes(value: Any) -> list[int]:
-    return list(value) if isinstance(value, list | tuple) else [value]
+        """The layer that `get_config` described."""
+        cell = deserialize_keras_object(config["cell"], custom_objects=custom_objects)
+        return cls(**{**config, "cell": cell})

@@ -13,10 +13,12 @@ class CompileLoss:
     """The weighted sum of one loss per output.
 
     Args:
-        loss: a loss (name, function, object), or a list or dict of them that follows the outputs; None where an
+        loss: a loss (name, function, object), or a list or dict of them that follows the outputs;
+            None where an
             output has no loss.
         loss_weights: None, a number, or a list or dict that follows the outputs.
-        output_names: names of the outputs, in order; None where they are not known before the first call.
+        output_names: names of the outputs, in order; None where they are not known before the first
+            call.
     """
 
     def __init__(self, loss: Any, loss_weights: Any, output_names: list[str] | None) -> None:
@@ -85,7 +87,8 @@ class CompileLoss:
         if isinstance(given, list | tuple):
             if len(given) != count:
                 raise ValueError(
-                    f"`{argument}` must have one item for each of the {count} outputs {names}; got {len(given)}."
+                    f"`{argument}` must have one item for each of the {count} outputs {names}; got "
+                    f"{len(given)}."
                 )
             return list(given)
         return [given] * count
@@ -111,7 +114,8 @@ def match(
         extra = sorted(set(y_true) - set(y_pred))
         if extra:
             raise ValueError(
-                f"`{argument}` has entries {extra} that are no outputs; the outputs are {sorted(y_pred)}."
+                f"`{argument}` has entries {extra} that are no outputs; the outputs are "
+                f"{sorted(y_pred)}."
             )
         full = {**dict.fromkeys(missing), **y_true}
         return [full[key] for key in sorted(y_pred)], predictions
@@ -125,7 +129,8 @@ def match(
     targets = tree.flatten(y_true)
     if len(targets) != len(predictions):
         raise ValueError(
-            f"`{argument}` must have one array for each of the {len(predictions)} outputs; got {len(targets)}."
+            f"`{argument}` must have one array for each of the {len(predictions)} outputs; got "
+            f"{len(targets)}."
         )
     return targets, predictions
 

@@ -29,7 +29,8 @@ class CompileMetrics:
     """Metrics without and with sample weights, per output.
 
     Args:
-        metrics, weighted_metrics: None, a list of metrics for every output, or a list of lists or dict of them that
+        metrics, weighted_metrics: None, a list of metrics for every output, or a list of lists or
+            dict of them that
             follows the outputs.
         names: names of the outputs, in order; None where they are not known before the first call.
     """
@@ -115,7 +116,8 @@ def _per_output(given: Any, count: int, names: list[str]) -> list[list[Any]]:
     if any(isinstance(item, list | tuple) for item in given) or (count > 1 and len(given) == count):
         if len(given) != count:
             raise ValueError(
-                f"`metrics` must have one list for each of the {count} outputs {names}; got {len(given)}."
+                f"`metrics` must have one list for each of the {count} outputs {names}; got "
+                f"{len(given)}."
             )
         return [_listed(item) for item in given]
     if count > 1 and given:

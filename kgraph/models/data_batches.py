@@ -1,6 +1,7 @@
 """Batches for fit, evaluate and predict: from arrays, generators and PyDatasets.
 
-Each source gives batches `(x, y, sample_weight)` and says how many an epoch has, where that is known.
+Each source gives batches `(x, y, sample_weight)` and says how many an epoch has, where that is
+known.
 """
 
 import queue
@@ -30,9 +31,11 @@ class ArraySource:
     """Slices of arrays in memory.
 
     Args:
-        x, y, sample_weight: nested structures of arrays of one length; y and sample_weight may be None.
+        x, y, sample_weight: nested structures of arrays of one length; y and sample_weight may be
+            None.
         batch_size: samples of a batch; the last of an epoch may have fewer.
-        shuffle: True draws a new order of samples for each epoch, "batch" of batches, False keeps the order.
+        shuffle: True draws a new order of samples for each epoch, "batch" of batches, False keeps
+            the order.
     """
 
     def __init__(
@@ -79,7 +82,10 @@ class ArraySource:
 
 
 class GeneratorSource:
-    """The batches of a Python generator or another iterable. A generator goes on where the last epoch stopped."""
+    """The batches of a Python generator or another iterable.
+
+    A generator goes on where the last epoch stopped.
+    """
 
     def __init__(self, batches: Iterable[Any]) -> None:
         self._batches = batches
@@ -149,7 +155,8 @@ def make_source(
         for name, value in (("y", y), ("sample_weight", sample_weight)):
             if value is not None:
                 raise ValueError(
-                    f"`{name}` must be None when `x` is a {type(x).__name__}, which gives it with each batch."
+                    f"`{name}` must be None when `x` is a {type(x).__name__}, which gives it with "
+                    "each batch."
                 )
         if batch_size is not None and isinstance(x, PyDataset):
             raise ValueError(
@@ -159,7 +166,8 @@ def make_source(
             return PyDatasetSource(x, shuffle, class_weight)
         if class_weight is not None:
             raise ValueError(
-                "`class_weight` is not supported for Python generators; give sample weights in the batches."
+                "`class_weight` is not supported for Python generators; give sample weights in the "
+                "batches."
             )
         return GeneratorSource(x)
     weight = weights_of_classes(
@@ -174,7 +182,8 @@ def unpack(batch: Any) -> Batch:
         return batch, None, None
     if not 1 <= len(batch) <= 3:
         raise ValueError(
-            f"A batch must be x, (x, y) or (x, y, sample_weight); got a tuple of {len(batch)} items."
+            f"A batch must be x, (x, y) or (x, y, sample_weight); got a tuple of {len(batch)} "
+            "items."
         )
     return (*batch, None, None)[:3]  # type: ignore[return-value]  # three items
 
@@ -188,7 +197,8 @@ def as_array(value: Any) -> Any:
     array = np.asarray(value)
     if array.dtype == object or (array.dtype.kind in "USV" and array.dtype.name != "bfloat16"):
         raise ValueError(
-            f"Expected arrays of numbers; got an array of dtype {array.dtype} and shape {array.shape}."
+            f"Expected arrays of numbers; got an array of dtype {array.dtype} and shape "
+            f"{array.shape}."
         )
     return (
         array.astype(config.floatx())
@@ -198,7 +208,10 @@ def as_array(value: Any) -> Any:
 
 
 def common_length(arrays: Any) -> int:
-    """The one length of dim 0. Raises ValueError that lists the shapes where there are several, or a scalar."""
+    """The one length of dim 0.
+
+    Raises ValueError that lists the shapes where there are several, or a scalar.
+    """
     leaves = [a for a in tree.flatten(arrays) if a is not None]
     if not leaves:
         raise ValueError("Expected at least one array; got none.")
@@ -224,7 +237,8 @@ def train_validation_split(arrays: Any, fraction: float) -> tuple[Any, Any]:
     split = int(np.floor(samples * (1.0 - fraction)))
     if split in (0, samples):
         raise ValueError(
-            f"{samples} samples cannot be split with `validation_split={fraction}`: one side would be empty."
+            f"{samples} samples cannot be split with `validation_split={fraction}`: one side would "
+            "be empty."
         )
     first = tree.map_structure(lambda a: None if a is None else a[:split], arrays)
     return first, tree.map_structure(lambda a: None if a is None else a[split:], arrays)

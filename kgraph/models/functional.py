@@ -9,7 +9,12 @@ from kgraph.models.model import Model
 from kgraph.models.network import Network
 from kgraph.models.trainer import Trainer
 from kgraph.ops import KerasTensor
-from kgraph.registry import CustomObjectScope, deserialize_keras_object, keras_export, serialize_keras_object
+from kgraph.registry import (
+    CustomObjectScope,
+    deserialize_keras_object,
+    keras_export,
+    serialize_keras_object,
+)
 from kgraph.utils import tree
 
 __all__ = ["Functional", "functional_from_config"]
@@ -32,7 +37,10 @@ class Functional(Model):
         for what, part in (("inputs", inputs), ("outputs", outputs)):
             for x in tree.flatten(part):
                 if not isinstance(x, KerasTensor):
-                    raise ValueError(f"All `{what}` values must be KerasTensors. Received: {x!r} of type {type(x).__name__}")
+                    raise ValueError(
+                        f"All `{what}` values must be KerasTensors. Received: {x!r} of type "
+                        f"{type(x).__name__}"
+                    )
         Layer.__init__(self, name=name, **kwargs)
         inputs = _with_input_layers(inputs)
         self._inputs_struct, self._outputs_struct = inputs, outputs
@@ -100,7 +108,9 @@ class Functional(Model):
     @property
     def output_names(self) -> list[str]:
         """What the outputs are called in losses and metrics: the keys of a dict, else the names of their layers."""
-        if isinstance(self._outputs_struct, dict) and not any(tree.is_nested(v) for v in self._outputs_struct.values()):
+        if isinstance(self._outputs_struct, dict) and not any(
+            tree.is_nested(v) for v in self._outputs_struct.values()
+        ):
             return sorted(self._outputs_struct)
         return [x._keras_history.operation.name for x in self._outputs]
 
@@ -113,7 +123,12 @@ class Functional(Model):
             if node.is_input or any(id(x) in self._input_ids for x in node.output_tensors):
                 continue
             args, kwargs = node.arguments.fill_in(values)
-            if training is not None and isinstance(node.operation, Layer) and node.operation._call_has_training_arg and kwargs.get("training") is None:
+            if (
+                training is not None
+                and isinstance(node.operation, Layer)
+                and node.operation._call_has_training_arg
+                and kwargs.get("training") is None
+            ):
                 kwargs["training"] = training
             results = node.operation(*args, **kwargs)
             for x, value in zip(node.output_tensors, tree.flatten(results), strict=True):
@@ -123,16 +138,24 @@ class Functional(Model):
     def _standardized(self, inputs: Any) -> list[Any]:
         """The inputs in the order of the model's, of its dtypes, a missing or surplus last axis of 1 adjusted."""
         struct = self._inputs_struct
-        if isinstance(inputs, dict) and not (isinstance(struct, dict) and set(struct) == set(inputs)):
+        if isinstance(inputs, dict) and not (
+            isinstance(struct, dict) and set(struct) == set(inputs)
+        ):
             names = sorted(struct) if isinstance(struct, dict) else self.input_names
             missing = [n for n in names if n not in inputs]
             if missing:
-                raise ValueError(f"The model '{self.name}' expects the inputs {names}; missing: {missing}, got: {sorted(inputs)}.")
+                raise ValueError(
+                    f"The model '{self.name}' expects the inputs {names}; missing: {missing}, got: "
+                    f"{sorted(inputs)}."
+                )
             flat = [inputs[n] for n in names]
         else:
             flat = tree.flatten(inputs)
         if len(flat) != len(self._inputs):
-            raise ValueError(f"The model '{self.name}' expects {len(self._inputs)} input(s), {self.input_names}; got {len(flat)}.")
+            raise ValueError(
+                f"The model '{self.name}' expects {len(self._inputs)} input(s), "
+                f"{self.input_names}; got {len(flat)}."
+            )
         return [self._fitted(x, wanted) for x, wanted in zip(flat, self._inputs, strict=True)]
 
     def _fitted(self, x: Any, wanted: KerasTensor) -> Any:
@@ -145,10 +168,13 @@ class Functional(Model):
             x, shape = ops.squeeze(x, axis=-1), shape[:-1]
         elif len(shape) == len(expected) - 1 and expected[-1] == 1:
             x, shape = ops.expand_dims(x, axis=-1), [*shape, 1]
-        fits = len(shape) == len(expected) and all(a is None or b is None or a == b for a, b in zip(shape[1:], expected[1:], strict=True))
+        fits = len(shape) == len(expected) and all(
+            a is None or b is None or a == b for a, b in zip(shape[1:], expected[1:], strict=True)
+        )
         if not fits:
             raise ValueError(
-                f"Input '{name}' of the model '{self.name}' is incompatible: expected shape={tuple(expected)}, found shape={tuple(shape)}."
+                f"Input '{name}' of the model '{self.name}' is incompatible: expected "
+                f"shape={tuple(expected)}, found shape={tuple(shape)}."
             )
         return x if ops.dtype(x) == wanted.dtype else ops.cast(x, wanted.dtype)
 
@@ -156,7 +182,9 @@ class Functional(Model):
         """The shape of the outputs for inputs of a shape."""
         return super(Model, self).compute_output_shape(input_shape)
 
-    def compute_output_spec(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def compute_output_spec(
+        self, inputs: Any, training: bool | None = None, mask: Any = None
+    ) -> Any:
         return ops.compute_output_spec(lambda x: self._traced_call((x,), {}, training), inputs)
 
     def get_config(self) -> dict[str, Any]:
@@ -172,13 +200,21 @@ class Functional(Model):
         for op in self._operations:
             described = serialize_keras_object(op)
             described["name"] = op.name
-            described["inbound_nodes"] = [_node_config(node, indices) for node in op._inbound_nodes if node in inside and not node.is_input]
+            described["inbound_nodes"] = [
+                _node_config(node, indices)
+                for node in op._inbound_nodes
+                if node in inside and not node.is_input
+            ]
             layers.append(described)
         config["layers"] = layers
 
         def place(x: KerasTensor) -> list[Any]:
             history = x._keras_history
-            return [history.operation.name, indices[history.operation.name, history.node_index], history.tensor_index]
+            return [
+                history.operation.name,
+                indices[history.operation.name, history.node_index],
+                history.tensor_index,
+            ]
 
         config["input_layers"] = tree.map_structure(place, self._inputs_struct)
         config["output_layers"] = tree.map_structure(place, self._outputs_struct)
@@ -194,7 +230,9 @@ class Functional(Model):
 def _with_input_layers(inputs: Any) -> Any:
     """The inputs; one that lies within another graph becomes the output of an input layer of its own."""
     for x in tree.flatten(inputs):
-        if not isinstance(x._keras_history.operation if hasattr(x, "_keras_history") else None, InputLayer) and not hasattr(x, "_keras_history"):
+        if not isinstance(
+            x._keras_history.operation if hasattr(x, "_keras_history") else None, InputLayer
+        ) and not hasattr(x, "_keras_history"):
             InputLayer(input_tensor=x)
     return inputs
 
@@ -204,8 +242,15 @@ def _node_config(node: Any, indices: dict[tuple[str, int], int]) -> dict[str, An
         if not isinstance(x, KerasTensor):
             return serialize_keras_object(x)
         history = x._keras_history
-        place = [history.operation.name, indices[history.operation.name, history.node_index], history.tensor_index]
-        return {"class_name": "__keras_tensor__", "config": {"shape": list(x.shape), "dtype": x.dtype, "keras_history": place}}
+        place = [
+            history.operation.name,
+            indices[history.operation.name, history.node_index],
+            history.tensor_index,
+        ]
+        return {
+            "class_name": "__keras_tensor__",
+            "config": {"shape": list(x.shape), "dtype": x.dtype, "keras_history": place},
+        }
 
     args, kwargs = node.arguments.convert(leaf)
     return {"args": _listed(args), "kwargs": _listed(kwargs)}
@@ -234,7 +279,9 @@ def functional_from_config(cls: Any, config: dict[str, Any], custom_objects: Any
             for i, node in enumerate(made[name]._inbound_nodes):
                 outputs[name, i] = node.outputs
             first = len(made[name]._inbound_nodes)
-            waiting += [(name, first + i, node) for i, node in enumerate(described.get("inbound_nodes", []))]
+            waiting += [
+                (name, first + i, node) for i, node in enumerate(described.get("inbound_nodes", []))
+            ]
     stuck = 0
     while waiting:
         name, index, node = waiting.popleft()
@@ -242,10 +289,16 @@ def functional_from_config(cls: Any, config: dict[str, Any], custom_objects: Any
             waiting.append((name, index, node))
             stuck += 1
             if stuck > len(waiting):
-                raise ValueError(f"The config of the model {config.get('name')!r} is damaged: a call of {name!r} refers to an output that is not there.")
+                raise ValueError(
+                    f"The config of the model {config.get('name')!r} is damaged: a call of "
+                    f"{name!r} refers to an output that is not there."
+                )
             continue
         stuck = 0
-        args, kwargs = _filled(node.get("args", []), outputs), _filled(node.get("kwargs", {}), outputs)
+        args, kwargs = (
+            _filled(node.get("args", []), outputs),
+            _filled(node.get("kwargs", {}), outputs),
+        )
         made[name](*args, **kwargs)
         outputs[name, index] = made[name]._inbound_nodes[-1].outputs
 
@@ -253,16 +306,28 @@ def functional_from_config(cls: Any, config: dict[str, Any], custom_objects: Any
         try:
             return outputs[place[0], place[1]][place[2]]
         except (KeyError, IndexError):
-            raise ValueError(f"The config of the model {config.get('name')!r} is damaged: there is no output {place}.") from None
+            raise ValueError(
+                f"The config of the model {config.get('name')!r} is damaged: there is no output "
+                f"{place}."
+            ) from None
 
-    model = cls(_placed(config["input_layers"], tensor), _placed(config["output_layers"], tensor), name=config.get("name"))
+    model = cls(
+        _placed(config["input_layers"], tensor),
+        _placed(config["output_layers"], tensor),
+        name=config.get("name"),
+    )
     if config.get("trainable") is False:
         model.trainable = False
     return model
 
 
 def _is_place(value: Any) -> bool:
-    return isinstance(value, list | tuple) and len(value) == 3 and isinstance(value[0], str) and all(isinstance(i, int) for i in value[1:])
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == 3
+        and isinstance(value[0], str)
+        and all(isinstance(i, int) for i in value[1:])
+    )
 
 
 def _placed(value: Any, tensor: Any) -> Any:
@@ -283,7 +348,9 @@ def _is_ready(value: Any, outputs: dict[tuple[str, int], Any]) -> bool:
         return (name, node) in outputs
     if isinstance(value, dict):
         return all(_is_ready(item, outputs) for item in value.values())
-    return all(_is_ready(item, outputs) for item in value) if isinstance(value, list | tuple) else True
+    return (
+        all(_is_ready(item, outputs) for item in value) if isinstance(value, list | tuple) else True
+    )
 
 
 def _filled(value: Any, outputs: dict[tuple[str, int], Any]) -> Any:
@@ -295,5 +362,3 @@ def _filled(value: Any, outputs: dict[tuple[str, int], Any]) -> Any:
             return deserialize_keras_object(value)
         return {key: _filled(item, outputs) for key, item in value.items()}
     return [_filled(item, outputs) for item in value] if isinstance(value, list | tuple) else value
-
-

@@ -16,12 +16,24 @@ __all__ = ["Model", "model_from_json"]
 class Model(Trainer, Layer):
     """A layer with `fit`, `evaluate` and `predict`.
 
-    `Model(inputs, outputs)` of KerasTensors makes a Functional model. A subclass makes its layers in `__init__` and
+    `Model(inputs, outputs)` of KerasTensors makes a Functional model. A subclass makes its layers
+    in `__init__` and
     uses them in `call(inputs, training=None)`.
     """
 
     # what `compile` keeps is no part of the layer
-    _untracked = frozenset({"_compile_config", "_compile_loss", "_compile_metrics", "_loss_tracker", "_steps", "history", "loss", "optimizer"})
+    _untracked = frozenset(
+        {
+            "_compile_config",
+            "_compile_loss",
+            "_compile_metrics",
+            "_loss_tracker",
+            "_steps",
+            "history",
+            "loss",
+            "optimizer",
+        }
+    )
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Model and _is_functional(args, kwargs):
@@ -36,14 +48,18 @@ class Model(Trainer, Layer):
             from kgraph.models.functional import Functional
 
             if not isinstance(self, Functional):
-                type(self).__bases__ = tuple(Functional if base is Model else base for base in type(self).__bases__)
+                type(self).__bases__ = tuple(
+                    Functional if base is Model else base for base in type(self).__bases__
+                )
             Functional.__init__(self, *args, **kwargs)
         else:
             Layer.__init__(self, *args, **kwargs)
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Computes the outputs."""
-        raise NotImplementedError(f"Model {type(self).__name__} does not have a `call()` method implemented.")
+        raise NotImplementedError(
+            f"Model {type(self).__name__} does not have a `call()` method implemented."
+        )
 
     @property
     def layers(self) -> list[Layer]:
@@ -52,7 +68,9 @@ class Model(Trainer, Layer):
 
     @layers.setter
     def layers(self, _: Any) -> None:
-        raise AttributeError("`Model.layers` attribute is reserved and should not be used. Please use another name.")
+        raise AttributeError(
+            "`Model.layers` attribute is reserved and should not be used. Please use another name."
+        )
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """A layer by its name or place.
@@ -64,18 +82,37 @@ class Model(Trainer, Layer):
             raise ValueError("Provide either a layer name or a layer index at `get_layer`.")
         if index is not None:
             if len(self.layers) <= index:
-                raise ValueError(f"Was asked to retrieve layer at index {index} but model only has {len(self.layers)} layers.")
+                raise ValueError(
+                    f"Was asked to retrieve layer at index {index} but model only has "
+                    f"{len(self.layers)} layers."
+                )
             return self.layers[index]
         for layer in self.layers:
             if layer.name == name:
                 return layer
-        raise ValueError(f"No such layer: {name}. Existing layers are: {[layer.name for layer in self.layers]}.")
+        raise ValueError(
+            f"No such layer: {name}. Existing layers are: {[layer.name for layer in self.layers]}."
+        )
 
-    def summary(self, line_length: int | None = None, positions: Any = None, print_fn: Any = None, expand_nested: bool = False, show_trainable: bool = False, layer_range: Any = None) -> None:
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Any = None,
+        print_fn: Any = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Any = None,
+    ) -> None:
         """Prints a table of the layers, the shapes of their outputs and their numbers of weights."""
         from kgraph.models.summary import print_summary
 
-        print_summary(self, line_length=line_length, print_fn=print_fn, expand_nested=expand_nested, show_trainable=show_trainable)
+        print_summary(
+            self,
+            line_length=line_length,
+            print_fn=print_fn,
+            expand_nested=expand_nested,
+            show_trainable=show_trainable,
+        )
 
     def build(self, input_shape: Any = None, **kwargs: Any) -> None:
         """Builds the layers of a subclassed model by a call on inputs of a shape, batch included."""
@@ -93,11 +130,15 @@ class Model(Trainer, Layer):
 
     # ---- files ----
 
-    def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
+    def save(
+        self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any
+    ) -> None:
         """Writes the model to a `.keras` file: its config, weights and optimizer with its state."""
         from kgraph.saving import save_model
 
-        save_model(self, filepath, overwrite=overwrite, zipped=True if zipped is None else zipped, **kwargs)
+        save_model(
+            self, filepath, overwrite=overwrite, zipped=True if zipped is None else zipped, **kwargs
+        )
 
     def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
         """Writes the weights to a `.weights.h5` file."""
@@ -135,7 +176,8 @@ class Model(Trainer, Layer):
             return cls(**config)
         except TypeError as e:
             raise TypeError(
-                f"Unable to revive model '{cls.__name__}' from config. If its constructor takes arguments, `get_config()` must return them. "
+                f"Unable to revive model '{cls.__name__}' from config. If its constructor takes "
+                "arguments, `get_config()` must return them. "
                 f"Config: {config}. Error: {e}"
             ) from e
 
@@ -150,7 +192,11 @@ def tree_of_inputs(shapes: Any) -> Any:
 
 
 def _is_functional(args: Any, kwargs: Any) -> bool:
-    given = len(args) == 2 or (len(args) == 1 and "outputs" in kwargs) or ("inputs" in kwargs and "outputs" in kwargs)
+    given = (
+        len(args) == 2
+        or (len(args) == 1 and "outputs" in kwargs)
+        or ("inputs" in kwargs and "outputs" in kwargs)
+    )
     return given and any(isinstance(x, KerasTensor) for x in tree.flatten((args, kwargs)))
 
 

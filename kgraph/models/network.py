@@ -13,10 +13,13 @@ class Network:
 
     Attributes:
         nodes: the calls, in an order in which they can run.
-        operations: what is called, each once: the farther from the outputs the earlier, as Keras lists them.
+        operations: what is called, each once: the farther from the outputs the earlier, as Keras
+            lists them.
     """
 
-    def __init__(self, inputs: Sequence[KerasTensor], outputs: Sequence[KerasTensor], name: str) -> None:
+    def __init__(
+        self, inputs: Sequence[KerasTensor], outputs: Sequence[KerasTensor], name: str
+    ) -> None:
         found, first_seen = _reachable(inputs, outputs, name)
         node_depth, depth = _depths(found)
         for x in inputs:
@@ -29,11 +32,16 @@ class Network:
                 found.append(node)
         self.operations = sorted(depth, key=lambda op: (-depth[op], first_seen[op]))
         order = {op: i for i, op in enumerate(self.operations)}
-        self.nodes = sorted(found, key=lambda n: (-node_depth[n], order[n.operation], n.operation._inbound_nodes.index(n)))
+        self.nodes = sorted(
+            found,
+            key=lambda n: (-node_depth[n], order[n.operation], n.operation._inbound_nodes.index(n)),
+        )
         _check_names(self.operations)
 
 
-def _reachable(inputs: Sequence[KerasTensor], outputs: Sequence[KerasTensor], name: str) -> tuple[list[Node], dict[Any, int]]:
+def _reachable(
+    inputs: Sequence[KerasTensor], outputs: Sequence[KerasTensor], name: str
+) -> tuple[list[Node], dict[Any, int]]:
     """The nodes from the inputs to the outputs, makers first, and when each operation was first met on the way back."""
     starts = {id(x) for x in inputs}
     done: dict[Node, None] = {}
@@ -53,17 +61,24 @@ def _reachable(inputs: Sequence[KerasTensor], outputs: Sequence[KerasTensor], na
                 continue
             if node.is_input:
                 raise ValueError(
-                    f"The model '{name}' is disconnected: its outputs depend on the input {node.output_tensors[0]!r}, "
+                    f"The model '{name}' is disconnected: its outputs depend on the input "
+                    f"{node.output_tensors[0]!r}, "
                     "which is not among its inputs."
                 )
-            pending += [(_maker(x, name), False) for x in reversed(node.input_tensors) if _maker(x, name) not in done]
+            pending += [
+                (_maker(x, name), False)
+                for x in reversed(node.input_tensors)
+                if _maker(x, name) not in done
+            ]
     return list(done), first_seen
 
 
 def _maker(x: KerasTensor, name: str) -> Node:
     history = getattr(x, "_keras_history", None)
     if history is None or history.operation is None:
-        raise ValueError(f"The model '{name}': {x!r} comes from no `Input`; every tensor of a model must.")
+        raise ValueError(
+            f"The model '{name}': {x!r} comes from no `Input`; every tensor of a model must."
+        )
     node: Node = history.operation._inbound_nodes[history.node_index]
     return node
 
@@ -86,5 +101,8 @@ def _check_names(operations: Sequence[Any]) -> None:
     seen: set[str] = set()
     for operation in operations:
         if operation.name in seen:
-            raise ValueError(f'The name "{operation.name}" is used twice in the model. All operation names should be unique.')
+            raise ValueError(
+                f'The name "{operation.name}" is used twice in the model. All operation names '
+                "should be unique."
+            )
         seen.add(operation.name)

@@ -16,7 +16,8 @@ class Sequential(Model):
     """Layers one after the other, each with one input and one output.
 
     Args:
-        layers: a list of layers; more may be `add`ed. With an `Input` first the model is built at once, else at its
+        layers: a list of layers; more may be `add`ed. With an `Input` first the model is built at
+            once, else at its
             first call.
         trainable: whether it is trained.
         name: of the model.
@@ -28,7 +29,9 @@ class Sequential(Model):
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         return object.__new__(cls)
 
-    def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, layers: Any = None, trainable: bool = True, name: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(trainable=trainable, name=name, **kwargs)
         self._functional: Functional | None = None
         self._chain: list[Layer] = []
@@ -55,15 +58,26 @@ class Sequential(Model):
             layer = layer._keras_history.operation
         if not isinstance(layer, Layer):
             raise ValueError(
-                f"Only instances of `kgraph.Layer` can be added to a Sequential model. Received: {layer!r} (of type {type(layer).__name__})"
+                "Only instances of `kgraph.Layer` can be added to a Sequential model. Received: "
+                f"{layer!r} (of type {type(layer).__name__})"
             )
-        if any(layer is other for other in self._chain) or any(layer.name == other.name for other in self._chain):
+        if any(layer is other for other in self._chain) or any(
+            layer.name == other.name for other in self._chain
+        ):
             raise ValueError(
-                f"All layers added to a `Sequential` model should have unique names. Name '{layer.name}' is already the name of a layer in this model."
+                "All layers added to a `Sequential` model should have unique names. Name "
+                f"'{layer.name}' is already the name of a layer in this model."
             )
         if isinstance(layer, InputLayer) and self._chain:
-            raise ValueError(f"Sequential model '{self.name}' has already been configured to use input shape. You cannot add a different Input layer to it.")
-        if not self._chain and not isinstance(layer, InputLayer) and getattr(layer, "_input_shape_arg", None) is not None:
+            raise ValueError(
+                f"Sequential model '{self.name}' has already been configured to use input shape. "
+                "You cannot add a different Input layer to it."
+            )
+        if (
+            not self._chain
+            and not isinstance(layer, InputLayer)
+            and getattr(layer, "_input_shape_arg", None) is not None
+        ):
             self._chain.append(InputLayer(shape=layer._input_shape_arg))
         self._chain.append(layer)
 
@@ -85,19 +99,30 @@ class Sequential(Model):
     def build(self, input_shape: Any = None) -> None:
         """Builds all layers for inputs of a shape, batch included."""
         if not self._chain:
-            raise ValueError(f"Sequential model {self.name} cannot be built because it has no layers. Call `model.add(layer)`.")
+            raise ValueError(
+                f"Sequential model {self.name} cannot be built because it has no layers. Call "
+                "`model.add(layer)`."
+            )
         if self._functional is not None:
             return
         if not isinstance(self._chain[0], InputLayer):
-            if not isinstance(input_shape, tuple | list) or any(not (d is None or isinstance(d, int)) for d in input_shape):
+            if not isinstance(input_shape, tuple | list) or any(
+                not (d is None or isinstance(d, int)) for d in input_shape
+            ):
                 return  # a structure of inputs: the layers build themselves as they are called
             dtype = self._chain[0].compute_dtype
-            self._chain = [InputLayer(batch_shape=(None, *input_shape[1:]), dtype=dtype), *self._chain]
+            self._chain = [
+                InputLayer(batch_shape=(None, *input_shape[1:]), dtype=dtype),
+                *self._chain,
+            ]
         x = inputs = self._chain[0].output
         for layer in self._chain[1:]:
             x = layer(x)
             if not isinstance(x, KerasTensor):
-                raise ValueError(f"The layer '{layer.name}' of the Sequential model '{self.name}' must have one output; it has {x!r}.")
+                raise ValueError(
+                    f"The layer '{layer.name}' of the Sequential model '{self.name}' must have one "
+                    f"output; it has {x!r}."
+                )
         self._functional = Functional(inputs, x, name=self.name)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -120,7 +145,9 @@ class Sequential(Model):
             input_shape = layer.compute_output_shape(input_shape)
         return input_shape
 
-    def compute_output_spec(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def compute_output_spec(
+        self, inputs: Any, training: bool | None = None, mask: Any = None
+    ) -> Any:
         if self._functional is not None:
             return self._functional.compute_output_spec(inputs, training=training)
         for layer in self.layers:
@@ -129,7 +156,9 @@ class Sequential(Model):
 
     def _of_functional(self, name: str) -> Any:
         if self._functional is None:
-            raise AttributeError(f"Sequential model '{self.name}' has no defined {name} yet: it is not built.")
+            raise AttributeError(
+                f"Sequential model '{self.name}' has no defined {name} yet: it is not built."
+            )
         return getattr(self._functional, name)
 
     @property

@@ -9,7 +9,13 @@ from kgraph.ir import numpy_dtype
 __all__ = ["print_summary"]
 
 
-def print_summary(model: Any, line_length: int | None = None, print_fn: Any = None, expand_nested: bool = False, show_trainable: bool = False) -> None:
+def print_summary(
+    model: Any,
+    line_length: int | None = None,
+    print_fn: Any = None,
+    expand_nested: bool = False,
+    show_trainable: bool = False,
+) -> None:
     """Prints name, class, output shape and weights of each layer, and the totals.
 
     Args:
@@ -26,11 +32,21 @@ def print_summary(model: Any, line_length: int | None = None, print_fn: Any = No
 
     connected = not _is_chain(model)
     table = Table(width=line_length, header_style="bold")
-    for title, justify in [("Layer (type)", "left"), ("Output Shape", "left"), ("Param #", "right")] + [("Connected to", "left")] * connected + [("Trainable", "center")] * show_trainable:
+    for title, justify in (
+        [("Layer (type)", "left"), ("Output Shape", "left"), ("Param #", "right")]
+        + [("Connected to", "left")] * connected
+        + [("Trainable", "center")] * show_trainable
+    ):
         table.add_column(title, justify=justify)  # type: ignore[arg-type]  # one of rich's words
     for depth, layer in _rows(model, expand_nested, 0):
-        row = [f"{'    ' * depth}{layer.name} ({type(layer).__name__})", _shape_text(layer), _count_text(layer)]
-        row += [_connections(layer)] * connected + ["Y" if layer.trainable else "N"] * show_trainable
+        row = [
+            f"{'    ' * depth}{layer.name} ({type(layer).__name__})",
+            _shape_text(layer),
+            _count_text(layer),
+        ]
+        row += [_connections(layer)] * connected + [
+            "Y" if layer.trainable else "N"
+        ] * show_trainable
         table.add_row(*row)
     buffer = io.StringIO()
     console = Console(file=buffer, width=line_length or 100, highlight=False, force_terminal=False)
@@ -48,7 +64,10 @@ def print_summary(model: Any, line_length: int | None = None, print_fn: Any = No
 def _is_chain(model: Any) -> bool:
     if model._obj_type() != "Functional":
         return True
-    return all(len(node.input_tensors) <= 1 for node in model._nodes) and all(len([n for n in op._inbound_nodes if n in set(model._nodes)]) == 1 for op in model._operations)
+    return all(len(node.input_tensors) <= 1 for node in model._nodes) and all(
+        len([n for n in op._inbound_nodes if n in set(model._nodes)]) == 1
+        for op in model._operations
+    )
 
 
 def _rows(model: Any, expand: bool, depth: int) -> list[tuple[int, Any]]:
@@ -92,17 +111,30 @@ def _connections(layer: Any) -> str:
 def _totals(model: Any) -> list[str]:
     trainable = _size(model.trainable_weights)
     frozen = _size(model.non_trainable_weights)
-    optimizer = _size(model.optimizer.variables) if getattr(model, "optimizer", None) is not None and model.compiled else (0, 0)
+    optimizer = (
+        _size(model.optimizer.variables)
+        if getattr(model, "optimizer", None) is not None and model.compiled
+        else (0, 0)
+    )
     total = tuple(a + b + c for a, b, c in zip(trainable, frozen, optimizer, strict=True))
-    lines = [("Total params", total), ("Trainable params", trainable), ("Non-trainable params", frozen)]
+    lines = [
+        ("Total params", total),
+        ("Trainable params", trainable),
+        ("Non-trainable params", frozen),
+    ]
     if optimizer[0]:
         lines.append(("Optimizer params", optimizer))
-    return [f"[bold] {name}: [/bold]{count:,} ({_bytes_text(nbytes)})" for name, (count, nbytes) in lines]
+    return [
+        f"[bold] {name}: [/bold]{count:,} ({_bytes_text(nbytes)})"
+        for name, (count, nbytes) in lines
+    ]
 
 
 def _size(variables: Any) -> tuple[int, int]:
     counts = [math.prod(v.shape) for v in variables]
-    return sum(counts), sum(n * numpy_dtype(v.dtype).itemsize for n, v in zip(counts, variables, strict=True))
+    return sum(counts), sum(
+        n * numpy_dtype(v.dtype).itemsize for n, v in zip(counts, variables, strict=True)
+    )
 
 
 def _bytes_text(nbytes: int) -> str:

@@ -1,6 +1,7 @@
 """Training, evaluation and prediction: what `Model` inherits besides being a layer.
 
-A step (`train_step`, `test_step`, `predict_step`) is ordinary code on variables. `ops.Step` traces it into one program
+A step (`train_step`, `test_step`, `predict_step`) is ordinary code on variables. `ops.Step` traces
+it into one program
 of state and batch, so that forward, loss, gradients, optimizer and metrics run as one call.
 """
 
@@ -72,13 +73,17 @@ class Trainer:
             optimizer: a name or an optimizer.
             loss: a loss (name, function, object), or a list or dict of them, one per output.
             loss_weights: None, or a list or dict of factors, one per output.
-            metrics, weighted_metrics: lists of metrics (names, functions, objects), or lists or dicts of lists, one
+            metrics, weighted_metrics: lists of metrics (names, functions, objects), or lists or
+                dicts of lists, one
                 per output; the second are weighted with `sample_weight` and `class_weight`.
-            run_eagerly: runs the model's Python code for every batch, op by op, on the reference backend.
+            run_eagerly: runs the model's Python code for every batch, op by op, on the reference
+                backend.
             steps_per_execution: so many batches between two calls of the callbacks.
             jit_compile: kept for compatibility; every step is compiled unless `run_eagerly`.
-            auto_scale_loss: with a low-precision policy, wraps the optimizer so that it scales the loss.
-            backend: "llvm", "jax" or "reference"; None: the one of the environment or `config.set_backend`.
+            auto_scale_loss: with a low-precision policy, wraps the optimizer so that it scales the
+                loss.
+            backend: "llvm", "jax" or "reference"; None: the one of the environment or
+                `config.set_backend`.
         """
         if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
             raise ValueError(
@@ -285,19 +290,24 @@ class Trainer:
         """Trains for `epochs` epochs and returns the `History`.
 
         Args:
-            x, y, sample_weight: arrays, or lists or dicts of arrays, one per input and output; or `x` is a PyDataset,
+            x, y, sample_weight: arrays, or lists or dicts of arrays, one per input and output; or
+                `x` is a PyDataset,
                 or a generator of `(x, y)` or `(x, y, sample_weight)`.
             batch_size: samples of a batch, for arrays; 32 by default.
             epochs: the index of the last epoch, counted from 1; training begins at `initial_epoch`.
-            verbose: 0 silent, 1 a progress bar, 2 a line per epoch; "auto": 1 on a terminal, else 2.
+            verbose: 0 silent, 1 a progress bar, 2 a line per epoch; "auto": 1 on a terminal, else
+                2.
             callbacks: a list of callbacks.
             validation_split: the last part of the arrays to validate on, between 0 and 1.
-            validation_data: `(x, y)` or `(x, y, sample_weight)`, a PyDataset or a generator; before `validation_split`.
+            validation_data: `(x, y)` or `(x, y, sample_weight)`, a PyDataset or a generator; before
+                `validation_split`.
             shuffle: draws a new order for each epoch; "batch" shuffles batches.
             class_weight: a dict of the weights of classes.
-            steps_per_epoch, validation_steps: so many batches, for sources that do not end by themselves.
+            steps_per_epoch, validation_steps: so many batches, for sources that do not end by
+                themselves.
             validation_batch_size: of validation arrays; `batch_size` by default.
-            validation_freq: validates every so many epochs, or in the epochs of a list, counted from 1.
+            validation_freq: validates every so many epochs, or in the epochs of a list, counted
+                from 1.
         """
         self._assert_compiled("fit")
         if validation_split and validation_data is None:

@@ -1,7 +1,8 @@
 """Small windows as slices.
 
-A pooling with a window of a few elements is a chain of elementwise ops on slices, one for each place in the window:
-fusion makes one loop of them. Its gradient puts each window's share back with a padding that has holes.
+A pooling with a window of a few elements is a chain of elementwise ops on slices, one for each
+place in the window: fusion makes one loop of them. Its gradient puts each window's share back with
+a padding that has holes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,14 @@ from kgraph.ir.ops.window import ReduceWindow, SelectAndScatter
 from kgraph.passes.base import Pass
 from kgraph.passes.rewrite import RuleSet, rewrite
 
-_COMBINE = {"sum": "add", "product": "multiply", "max": "maximum", "min": "minimum", "and": "and_", "or": "or_"}
+_COMBINE = {
+    "sum": "add",
+    "product": "multiply",
+    "max": "maximum",
+    "min": "minimum",
+    "and": "and_",
+    "or": "or_",
+}
 _LARGEST = 32  # elements of a window
 
 windows = RuleSet("windows")
@@ -26,7 +34,8 @@ windows = RuleSet("windows")
 class SliceWindows(Pass):
     """Writes `reduce_window` and `select_and_scatter` with up to 32 elements a window as elementwise ops on slices.
 
-    Exact but for the rounding of 16-bit sums, which stay as they are. After it, only large windows are left.
+    Exact but for the rounding of 16-bit sums, which stay as they are. After it, only large windows
+    are left.
     """
 
     name: ClassVar[str] = "slice_windows"
@@ -38,7 +47,11 @@ class SliceWindows(Pass):
 
 def _is_small(window: Sequence[Size], dtype: str) -> bool:
     sizes = [n for n in window if isinstance(n, int)]
-    return len(sizes) == len(window) and 1 < math.prod(sizes) <= _LARGEST and dtype not in ("float16", "bfloat16")
+    return (
+        len(sizes) == len(window)
+        and 1 < math.prod(sizes) <= _LARGEST
+        and dtype not in ("float16", "bfloat16")
+    )
 
 
 @windows
@@ -109,11 +122,19 @@ def _put(b: Builder, share: Value, tap: tuple[int, ...], op: SelectAndScatter) -
     low = tuple(t - lo for t, (lo, _) in zip(tap, op.padding, strict=True))
     spread = [(n - 1) * s + 1 for n, s in zip(share.shape, op.strides, strict=True)]
     high = tuple(n - size - lo for n, size, lo in zip(op.x.shape, spread, low, strict=True))
-    found: Value = b.pad(share, b.constant(0, share.dtype), low, high, tuple(s - 1 for s in op.strides))
+    found: Value = b.pad(
+        share, b.constant(0, share.dtype), low, high, tuple(s - 1 for s in op.strides)
+    )
     return found
 
 
-def _padded(b: Builder, x: Value, value: object, padding: Sequence[tuple[Size, Size]], dilation: Sequence[int]) -> Value:
+def _padded(
+    b: Builder,
+    x: Value,
+    value: object,
+    padding: Sequence[tuple[Size, Size]],
+    dilation: Sequence[int],
+) -> Value:
     if all(pair == (0, 0) for pair in padding) and all(d == 1 for d in dilation):
         return x
     low, high = tuple(lo for lo, _ in padding), tuple(hi for _, hi in padding)
@@ -121,7 +142,9 @@ def _padded(b: Builder, x: Value, value: object, padding: Sequence[tuple[Size, S
     return found
 
 
-def _at(b: Builder, x: Value, tap: tuple[int, ...], shape: tuple[Size, ...], strides: Sequence[int]) -> Value:
+def _at(
+    b: Builder, x: Value, tap: tuple[int, ...], shape: tuple[Size, ...], strides: Sequence[int]
+) -> Value:
     """The element `tap` of each window."""
     limit = tuple(t + (n - 1) * s + 1 for t, n, s in zip(tap, shape, strides, strict=True))
     found: Value = b.slice(x, tap, limit, tuple(strides))

@@ -19,7 +19,14 @@ _NAMES: dict[Any, str] = {}
 _SCOPE: ContextVar[Mapping[str, Any]] = ContextVar("custom_objects", default={})
 
 
-@keras_export(["keras.saving.CustomObjectScope", "keras.saving.custom_object_scope", "keras.utils.CustomObjectScope", "keras.utils.custom_object_scope"])
+@keras_export(
+    [
+        "keras.saving.CustomObjectScope",
+        "keras.saving.custom_object_scope",
+        "keras.utils.CustomObjectScope",
+        "keras.utils.custom_object_scope",
+    ]
+)
 class CustomObjectScope:
     """Inside the block, these names mean these classes and functions.
 
@@ -48,8 +55,12 @@ def get_custom_objects() -> dict[str, Any]:
     return _CUSTOM
 
 
-@keras_export(["keras.saving.register_keras_serializable", "keras.utils.register_keras_serializable"])
-def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[Registered], Registered]:
+@keras_export(
+    ["keras.saving.register_keras_serializable", "keras.utils.register_keras_serializable"]
+)
+def register_keras_serializable(
+    package: str = "Custom", name: str | None = None
+) -> Callable[[Registered], Registered]:
     """A decorator that gives a class or function the name `package>name` in files.
 
     Args:
@@ -59,7 +70,9 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
 
     def register(item: Registered) -> Registered:
         if inspect.isclass(item) and not hasattr(item, "get_config"):
-            raise ValueError(f"Cannot register {item.__name__}: a class must have a `get_config()` method.")
+            raise ValueError(
+                f"Cannot register {item.__name__}: a class must have a `get_config()` method."
+            )
         own = name if name is not None else getattr(item, "__name__", type(item).__name__)
         registered = f"{package}>{own}"
         _CUSTOM[registered] = item
@@ -79,11 +92,13 @@ def get_registered_name(obj: Any) -> str:
 
 
 @keras_export(["keras.saving.get_registered_object", "keras.utils.get_registered_object"])
-def get_registered_object(name: str, custom_objects: Mapping[str, Any] | None = None, module_objects: Mapping[str, Any] | None = None) -> Any:
+def get_registered_object(
+    name: str,
+    custom_objects: Mapping[str, Any] | None = None,
+    module_objects: Mapping[str, Any] | None = None,
+) -> Any:
     """The object of a name: of the open scopes, the table, `custom_objects`, then `module_objects`; None if unknown."""
     for table in (_SCOPE.get(), _CUSTOM, custom_objects or {}, module_objects or {}):
         if name in table:
             return table[name]
     return None
-
-

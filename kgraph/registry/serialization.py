@@ -1,8 +1,10 @@
 """Objects as JSON and back, in Keras 3's form.
 
-    {"module": "keras.layers", "class_name": "Dense", "config": {...}, "registered_name": None, "build_config": {...}}
+    {"module": "keras.layers", "class_name": "Dense", "config": {...}, "registered_name": None,
+    "build_config": {...}}
 
-Reading constructs only classes that are built in, registered, or given by the caller; it imports and runs nothing that
+Reading constructs only classes that are built in, registered, or given by the caller; it imports
+and runs nothing that
 a file names.
 """
 
@@ -12,7 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from kgraph.registry.custom_objects import CustomObjectScope, get_registered_name, get_registered_object
+from kgraph.registry.custom_objects import (
+    CustomObjectScope,
+    get_registered_name,
+    get_registered_object,
+)
 from kgraph.registry.exports import exported, exported_path, keras_export
 
 __all__ = ["deserialize_keras_object", "serialize_keras_object"]
@@ -25,7 +31,8 @@ def serialize_keras_object(obj: Any) -> Any:
     """`obj` as a structure that JSON can hold.
 
     Args:
-        obj: a layer, model, optimizer, loss, ...; a function; a number, string or array; or a structure of these.
+        obj: a layer, model, optimizer, loss, ...; a function; a number, string or array; or a
+            structure of these.
 
     Raises:
         ValueError: there is no way to write it, such as a lambda.
@@ -46,7 +53,10 @@ def serialize_keras_object(obj: Any) -> Any:
     if obj is Ellipsis:
         return {"class_name": "__ellipsis__", "config": {}}
     if isinstance(obj, np.ndarray):
-        return {"class_name": "__numpy__", "config": {"value": obj.tolist(), "dtype": obj.dtype.name}}
+        return {
+            "class_name": "__numpy__",
+            "config": {"value": obj.tolist(), "dtype": obj.dtype.name},
+        }
     if isinstance(obj, np.dtype) or (isinstance(obj, type) and issubclass(obj, np.generic)):
         return np.dtype(obj).name
     if isinstance(obj, types.FunctionType | types.BuiltinFunctionType | np.ufunc):
@@ -55,16 +65,26 @@ def serialize_keras_object(obj: Any) -> Any:
         return _named(obj, obj.__name__, {})
     if hasattr(obj, "get_config"):
         return _object_config(obj)
-    raise ValueError(f"Cannot serialize {obj!r} of type {type(obj).__name__}: it has no `get_config()` method.")
+    raise ValueError(
+        f"Cannot serialize {obj!r} of type {type(obj).__name__}: it has no `get_config()` method."
+    )
 
 
 def _function_config(function: Any) -> dict[str, Any]:
     if function.__name__ == "<lambda>":
-        raise ValueError("A lambda cannot be saved: files hold no code. Use a function with a name, and register it.")
+        raise ValueError(
+            "A lambda cannot be saved: files hold no code. Use a function with a name, and "
+            "register it."
+        )
     path = exported_path(function)
     name = get_registered_name(function)
     module = path.rpartition(".")[0] if path else "builtins"
-    return {"module": module, "class_name": "function", "config": function.__name__, "registered_name": name}
+    return {
+        "module": module,
+        "class_name": "function",
+        "config": function.__name__,
+        "registered_name": name,
+    }
 
 
 def _named(cls: type, name: str, config: Any) -> dict[str, Any]:
@@ -73,7 +93,12 @@ def _named(cls: type, name: str, config: Any) -> dict[str, Any]:
         module, _, name = path.rpartition(".")
         return {"module": module, "class_name": name, "config": config, "registered_name": None}
     module = path.rpartition(".")[0] if path else cls.__module__
-    return {"module": module, "class_name": name, "config": config, "registered_name": get_registered_name(cls)}
+    return {
+        "module": module,
+        "class_name": name,
+        "config": config,
+        "registered_name": get_registered_name(cls),
+    }
 
 
 def _object_config(obj: Any) -> dict[str, Any]:
@@ -88,7 +113,12 @@ def _object_config(obj: Any) -> dict[str, Any]:
 
 
 @keras_export(["keras.saving.deserialize_keras_object", "keras.utils.deserialize_keras_object"])
-def deserialize_keras_object(config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True, **kwargs: Any) -> Any:
+def deserialize_keras_object(
+    config: Any,
+    custom_objects: Mapping[str, Any] | None = None,
+    safe_mode: bool = True,
+    **kwargs: Any,
+) -> Any:
     """The object that `serialize_keras_object` described.
 
     Args:
@@ -120,7 +150,10 @@ def _read(config: Any) -> Any:
     if name in _SPECIAL:
         return _SPECIAL[name](inner)
     if name == "__lambda__":
-        raise ValueError("The file holds a lambda, which is code and is not run. Rebuild the model with a named function.")
+        raise ValueError(
+            "The file holds a lambda, which is code and is not run. Rebuild the model with a named "
+            "function."
+        )
     if name == "function":
         return _find_function(config)
     return _construct(config)
@@ -135,7 +168,9 @@ _SPECIAL = {
     "__numpy__": _array,
     "__tensor__": _array,
     "__tuple__": lambda inner: tuple(_read(inner["value"] if isinstance(inner, dict) else inner)),
-    "__slice__": lambda inner: slice(_read(inner["start"]), _read(inner["stop"]), _read(inner["step"])),
+    "__slice__": lambda inner: slice(
+        _read(inner["start"]), _read(inner["stop"]), _read(inner["step"])
+    ),
     "__ellipsis__": lambda inner: Ellipsis,
 }
 
@@ -149,7 +184,13 @@ def _find_function(config: dict[str, Any]) -> Any:
         if found is not None:
             return found
     module = str(config.get("module"))
-    for path in (f"{module}.{name}", f"keras.activations.{name}", f"keras.losses.{name}", f"keras.metrics.{name}", f"keras.ops.{name}"):
+    for path in (
+        f"{module}.{name}",
+        f"keras.activations.{name}",
+        f"keras.losses.{name}",
+        f"keras.metrics.{name}",
+        f"keras.ops.{name}",
+    ):
         found = exported(path)
         if found is not None and not isinstance(found, type):
             return found
@@ -157,7 +198,11 @@ def _find_function(config: dict[str, Any]) -> Any:
 
 
 def _find_class(config: dict[str, Any]) -> Any:
-    name, module, registered = config["class_name"], str(config.get("module")), config.get("registered_name")
+    name, module, registered = (
+        config["class_name"],
+        str(config.get("module")),
+        config.get("registered_name"),
+    )
     for candidate in (registered, name):
         found = get_registered_object(candidate) if isinstance(candidate, str) else None
         if found is not None:
@@ -172,7 +217,8 @@ def _find_class(config: dict[str, Any]) -> Any:
 
 def _unknown(kind: str, name: Any, registered: Any) -> str:
     return (
-        f"Could not find the {kind} {name!r} (registered as {registered!r}). If it is your own, decorate it with "
+        f"Could not find the {kind} {name!r} (registered as {registered!r}). If it is your own, "
+        "decorate it with "
         "`@kgraph.saving.register_keras_serializable()` and import it before loading, or pass "
         f"`custom_objects={{{name!r}: ...}}`."
     )
@@ -184,13 +230,21 @@ def _construct(config: dict[str, Any]) -> Any:
         return cls
     inner = config["config"]
     if not isinstance(inner, dict):
-        raise ValueError(f"The config of {config['class_name']!r} must be a dict; got {type(inner).__name__}.")
+        raise ValueError(
+            f"The config of {config['class_name']!r} must be a dict; got {type(inner).__name__}."
+        )
     if not hasattr(cls, "from_config"):
-        raise TypeError(f"{config['class_name']!r} cannot be made from a config: it has no `from_config` method.")
+        raise TypeError(
+            f"{config['class_name']!r} cannot be made from a config: it has no `from_config` "
+            "method."
+        )
     try:
         instance = cls.from_config(inner)
     except TypeError as e:
-        raise TypeError(f"{config['class_name']!r} could not be made from its config: {e} The config: {inner!r:.500}") from e
+        raise TypeError(
+            f"{config['class_name']!r} could not be made from its config: {e} The config: "
+            f"{inner!r:.500}"
+        ) from e
     if config.get("build_config") and hasattr(instance, "build_from_config"):
         instance.build_from_config(config["build_config"])
     if config.get("compile_config") and hasattr(instance, "compile_from_config"):

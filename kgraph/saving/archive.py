@@ -41,7 +41,8 @@ def save_model(
     path = Path(os.fspath(filepath))
     if path.suffix != ".keras":
         raise ValueError(
-            f"The path of a model must end in `.keras`; got {str(filepath)!r}. For weights alone use `save_weights('....weights.h5')`."
+            f"The path of a model must end in `.keras`; got {str(filepath)!r}. For weights alone "
+            "use `save_weights('....weights.h5')`."
         )
     _check_overwrite(path, overwrite)
     config = serialize_keras_object(model)
@@ -70,7 +71,8 @@ def load_model(
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is damaged, is no `.keras` file, or names an unknown class; the message says which.
+        ValueError: the file is damaged, is no `.keras` file, or names an unknown class; the message
+            says which.
     """
     path = Path(os.fspath(filepath))
     if not path.exists():

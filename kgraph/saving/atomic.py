@@ -12,7 +12,8 @@ __all__ = ["atomic_write"]
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` when the block ends well; killed before, the old file is untouched.
+    """A file that takes the place of `path` when the block ends well; killed before, the old file
+    is untouched.
 
     Raises OSError with the path in its message: no such folder, no space, no permission.
     """
@@ -32,7 +33,8 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         if isinstance(e, OSError) and not isinstance(e, FileNotFoundError):
             raise OSError(
                 e.errno,
-                f"{path} was not written, and what was there before is unchanged: {e.strerror or e}",
+                f"{path} was not written, and what was there before is unchanged: "
+                f"{e.strerror or e}",
             ) from e
         raise
     _sync_folder(folder)

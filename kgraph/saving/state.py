@@ -1,7 +1,9 @@
 """Walking over a model's objects in the order and under the names of the file format.
 
-An object's children are found under its attributes, public ones first, in alphabetical order; those in lists and
-dicts under the snake-case name of their class, numbered where it comes again. What is found twice is saved once.
+An object's children are found under its attributes, public ones first, in alphabetical order; those
+in lists and
+dicts under the snake-case name of their class, numbered where it comes again. What is found twice
+is saved once.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,7 @@
 """The HDF5 file of weights: a group per object, its variables under `vars/0`, `vars/1`, ...
 
-Reading trusts nothing: links that lead elsewhere, external and virtual storage, filters and types that are no numbers
+Reading trusts nothing: links that lead elsewhere, external and virtual storage, filters and types
+    that are no numbers
 are refused, and a dataset is read only after its shape is known to be the variable's.
 """
 

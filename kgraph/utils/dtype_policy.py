@@ -16,7 +16,8 @@ _PLAIN = (
 
 @keras_export(["keras.DTypePolicy", "keras.dtype_policies.DTypePolicy"])
 class DTypePolicy:
-    """A dtype's name, or "mixed_float16" or "mixed_bfloat16": computing in 16 bits, variables in float32.
+    """A dtype's name, or "mixed_float16" or "mixed_bfloat16": computing in 16 bits, variables in
+    float32.
 
     Args:
         name: None: the policy that `set_dtype_policy` chose.

@@ -71,7 +71,8 @@ class Progbar:
         elif self.verbose == 2 and finalize:
             steps = f"{current}/{self.target or current}"
             sys.stdout.write(
-                f"{self.prefix}{steps} - {self._timing(now, finalize)}{_values_text(values or [])}\n"
+                f"{self.prefix}{steps} - "
+                f"{self._timing(now, finalize)}{_values_text(values or [])}\n"
             )
             sys.stdout.flush()
         self._finished = finalize

@@ -10,13 +10,16 @@ __all__ = ["PyDataset"]
 
 @keras_export(["keras.utils.PyDataset", "keras.utils.Sequence"])
 class PyDataset:
-    """Base of datasets written in Python: implement `__getitem__(index)`, a batch, and `num_batches` or `__len__`.
+    """Base of datasets written in Python: implement `__getitem__(index)`, a batch, and
+    `num_batches` or `__len__`.
 
-    A batch is `inputs`, `(inputs, targets)` or `(inputs, targets, sample_weights)`, as arrays or nested structures of
+    A batch is `inputs`, `(inputs, targets)` or `(inputs, targets, sample_weights)`, as arrays or
+    nested structures of
     arrays.
 
     Args:
-        workers: batches are prepared ahead by so many threads; 1 prepares in the thread that trains.
+        workers: batches are prepared ahead by so many threads; 1 prepares in the thread that
+            trains.
         use_multiprocessing: kept for compatibility; batches are made by threads.
         max_queue_size: at most so many batches wait, with several workers.
     """

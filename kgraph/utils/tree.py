@@ -1,4 +1,7 @@
-"""Nested structures: tuples (named ones too), lists and dicts of leaves. Dicts go in the order of their sorted keys."""
+"""Nested structures: tuples (named ones too), lists and dicts of leaves.
+
+Dicts go in the order of their sorted keys.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -16,7 +16,10 @@ from kgraph.ir import Function, TensorType, bind
 
 
 class JaxExecutable:
-    """Jits `fn` for the sizes that it meets. 64-bit types are real; the process's JAX configuration is left alone."""
+    """Jits `fn` for the sizes that it meets.
+
+    64-bit types are real; the process's JAX configuration is left alone.
+    """
 
     def __init__(self, fn: Function, tf32: bool) -> None:
         self.fn = fn

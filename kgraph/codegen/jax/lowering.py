@@ -21,6 +21,8 @@ from kgraph.ir import OPS, Function, Op, Value, is_float, numpy_dtype
 Lowering = Callable[..., Any]
 lower: dict[str, Lowering] = {}
 
+NEVER = ("param", "batched")  # no op, and what only the llvm pipeline makes
+
 
 def _for(*names: str) -> Callable[[Lowering], Lowering]:
     """Adds the function to the table under the names of ops."""
@@ -55,7 +57,7 @@ def missing() -> list[str]:
     return sorted(
         name
         for name, cls in OPS.items()
-        if name not in lower and cls.decompose is Op.decompose and name != "param"
+        if name not in lower and cls.decompose is Op.decompose and name not in NEVER
     )
 
 
@@ -277,16 +279,23 @@ def _reduce_window(op: Any, x: Any) -> Any:
 
 @_for("select_and_scatter")
 def _select_and_scatter(op: Any, x: Any, source: Any) -> Any:
-    """lax has it as the gradient of a max-pool; other kinds by way of the negated operand."""
-    from jax._src.lax.windowed_reductions import (
-        _select_and_scatter_add,
-    )  # no public name for the op itself
+    """The index that each window takes, by a reduction of pairs; the source is scattered there."""
+    index = lax.iota(jnp.int32 if x.size < 2**31 else jnp.int64, x.size).reshape(x.shape)
+    none = np.asarray(x.size, index.dtype)  # behind all others: padding is never taken
+    better = lax.gt if op.kind == "max" else lax.lt
 
-    wide, updates = _widened(x), _widened(source)
-    select = lax.ge_p if op.kind == "max" else lax.le_p
-    return _select_and_scatter_add(updates, wide, select, op.window, op.strides, op.padding).astype(
-        x.dtype
-    )
+    def pick(one: Any, other: Any) -> Any:
+        (v, i), (w, j) = one, other
+        nan, other_nan = v != v, w != w
+        tie = (v == w) | (nan & other_nan)
+        first = jnp.where(tie, i < j, nan | (better(v, w) & ~other_nan))
+        return jnp.where(first, v, w), jnp.where(first, i, j)
+
+    start = (_identity(op.kind, x.dtype), none)
+    _, taken = lax.reduce_window((x, index), start, pick, op.window, op.strides, op.padding)
+    updates = _widened(source)
+    total = jnp.zeros(x.size, updates.dtype).at[taken.ravel()].add(updates.ravel(), mode="drop")
+    return total.reshape(x.shape).astype(x.dtype)
 
 
 @_for("sort")

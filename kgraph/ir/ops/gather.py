@@ -86,7 +86,9 @@ class Gather(Indexed):
         found = found[elements] if part else np.broadcast_to(found, places + found.shape)
         kept = [d for d in range(x.ndim) if d not in self.collapsed_slice_dims]
         back = [n + order.index(d) for d in (*kept, *self.collapsed_slice_dims)]
-        found = np.transpose(found, [*range(n), *back]).reshape((*places, *[sizes[d] for d in kept]))
+        found = np.transpose(found, [*range(n), *back]).reshape(
+            (*places, *[sizes[d] for d in kept])
+        )
         rank = self.result.type.rank
         return np.moveaxis(found, range(n, rank), self.offset_dims) if rank else found
 

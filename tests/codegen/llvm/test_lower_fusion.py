@@ -50,7 +50,9 @@ def _biased(b: Builder, x: Value, dim: int = -1) -> Value:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16", "int8", "int64"])
-@pytest.mark.parametrize("sizes", [(batch, 5), (batch, 26, 3), (7, batch, 1), (batch,), (40, 33), ()])
+@pytest.mark.parametrize(
+    "sizes", [(batch, 5), (batch, 26, 3), (7, batch, 1), (batch,), (40, 33), ()]
+)
 def test_chain(dtype: str, sizes: tuple[object, ...]) -> None:
     b = Builder()
     x, y = _param(b, *sizes, dtype=dtype), _param(b, *sizes, dtype=dtype)
@@ -105,7 +107,9 @@ def test_reduction_with_a_prologue(dims: tuple[int, ...], kind: str) -> None:
         check(fn, _arrays(fn, batch=n), tolerance=5e-6, fuse=True)
 
 
-@pytest.mark.parametrize("shape", [(1 << 20,), (1 << 14, 64), (64, 1 << 14), (2, 300_000), (300_000, 2)])
+@pytest.mark.parametrize(
+    "shape", [(1 << 20,), (1 << 14, 64), (64, 1 << 14), (2, 300_000), (300_000, 2)]
+)
 @pytest.mark.parametrize("dim", [0, 1])
 def test_long_sums_are_accurate(shape: tuple[int, ...], dim: int) -> None:
     b = Builder()
