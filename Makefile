@@ -7,7 +7,7 @@ PYTEST_ARGS ?= -n 2 --dist loadfile
 BIN := $(VENV)/bin
 SOURCES := $(wildcard kgraph tests tools benchmarks examples)
 
-.PHONY: help demo check test test-slow
+.PHONY: help demo check test test-slow bench
 .DELETE_ON_ERROR:
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make test       lint, types and the fast tests"
 	@echo "make test-slow  lint, types and all tests"
 	@echo "make check      lint and types only"
+	@echo "make bench      training steps beside Keras on JAX, start-up times (minutes; an idle machine)"
 
 demo: $(VENV)/.installed
 	$(BIN)/kgraph demo
@@ -29,6 +30,10 @@ test: check
 
 test-slow: check
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/train_step.py $(BENCH_ARGS)
 
 # The stamps keep a second call from installing again. Editable: an edit needs no new install.
 $(VENV)/.created:
