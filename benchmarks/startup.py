@@ -15,8 +15,8 @@ from networks import NETWORKS
 TIMED = "import time; t = time.perf_counter(); import kgraph; {}; print(time.perf_counter() - t)"
 IMPORTS = {
     "import kgraph": "kgraph",
-    "and the names of a program": "kgraph.Sequential, kgraph.layers, kgraph.losses, kgraph.optimizers,"
-    "kgraph.metrics, kgraph.callbacks, kgraph.datasets, kgraph.saving",
+    "and the names of a program": "kgraph.layers, kgraph.models, kgraph.losses,"
+    "kgraph.optimizers, kgraph.metrics, kgraph.callbacks, kgraph.datasets, kgraph.saving",
 }
 COMPILERS = ("llvmlite", "kgraph.codegen.llvm.assemble", "kgraph.passes.pipeline")
 
