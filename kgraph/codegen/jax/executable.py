@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 import jax
 from jax import lax
 from kgraph.codegen.arrays import accept_array
 from kgraph.codegen.base import Array
 from kgraph.codegen.jax import lowering
-from kgraph.ir import Function, TensorType, bind
+from kgraph.ir import Function, TensorType, bind, numpy_dtype
 
 
 class JaxExecutable:
@@ -27,12 +25,14 @@ class JaxExecutable:
         self._compiled: dict[tuple[tuple[str, int], ...], Any] = {}
 
     def accept(self, value: object, type_: TensorType, name: str) -> Array:
-        """A jax array of the right dtype as it is; anything else as a numpy array."""
-        if isinstance(value, jax.Array) and value.dtype == np.dtype(
-            type_.dtype if type_.dtype != "bfloat16" else value.dtype
-        ):
+        """A jax array of the right dtype as it is; anything else as a numpy array of our own.
+
+        XLA computes in the background and on CPUs reads numpy's memory where it lies: an array that
+        the caller writes to after the call would change the results.
+        """
+        if isinstance(value, jax.Array) and value.dtype == numpy_dtype(type_.dtype):
             return value
-        return accept_array(value, type_, name)
+        return accept_array(value, type_, name).copy()
 
     def run(self, arrays: Sequence[Array], sizes: Mapping[str, int]) -> tuple[Array, ...]:
         """The results, as jax arrays."""
