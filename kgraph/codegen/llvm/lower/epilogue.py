@@ -22,6 +22,7 @@ from kgraph.ir import Builder, Fact, Op, Size, Value
 from kgraph.ir import Function as Graph
 from kgraph.ir.ops.control import Fusion
 
+_STREAMS = 1  # arrays of the result's size that are read besides
 _INLINE = 3  # elementwise ops that are written out for every accumulator
 
 
@@ -97,8 +98,15 @@ class Epilogue:
 
     @staticmethod
     def of(contraction: Contraction, labels: Sequence[str]) -> Epilogue | None:
-        """The epilogue; None where vectors of columns would not see vectors in memory."""
+        """The epilogue; None where a loop of its own is better.
+
+        That is where vectors of columns would not see vectors in memory, and where it reads several
+        arrays besides: tile by tile that costs more than the sums' way to memory and back.
+        """
         body, shape = contraction.body, contraction.hero.result.shape
+        size = contraction.hero.result.type.size
+        if sum(p.type.size == size for p in body.params[:-1]) > _STREAMS:
+            return None
         space = space_of(body, body.results, shape, labels)
         found = Epilogue(contraction, space, tuple(labels))
         return found if len(found._runs("column")) <= 1 else None
