@@ -4,6 +4,9 @@ Without sums over the batch a tile is a block. With sums a tile is one of at mos
 blocks, as the op's meaning has it: it adds up its blocks in order in an accumulator of its own, and
 a last kernel combines the chunks as a balanced tree. Rows of dim 0 are read and written where they
 lie; those of other dims are copied to and from the thread's memory.
+
+Where there are fewer tiles than threads, tiles run one by one and the threads work inside the
+kernels of the body, which is chosen when the program runs: the bits are the same.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from kgraph.codegen.llvm.emit import I32, Operand
+from kgraph.codegen.llvm.emit import I32, I64, PTR, Operand
 from kgraph.codegen.llvm.lower.blocks import (
     CHUNKS,
     chunk_bound,
@@ -23,7 +26,7 @@ from kgraph.codegen.llvm.lower.blocks import (
 from kgraph.codegen.llvm.lower.body import lower_body, plan_body, slab_of
 from kgraph.codegen.llvm.lower.contraction import Packing, packing_of
 from kgraph.codegen.llvm.lower.copies import Rows, launch_copy
-from kgraph.codegen.llvm.lower.frame import Code, Frame, Kernel, Kernels
+from kgraph.codegen.llvm.lower.frame import Code, Frame, Kernel, Kernels, serial_for
 from kgraph.codegen.llvm.lower.keys import op_key, op_symbols
 from kgraph.codegen.llvm.lower.table import lowers, wants_scratch, wants_slab
 from kgraph.codegen.llvm.lower.tiling import divided_up
@@ -33,29 +36,37 @@ from kgraph.ir.ops.control import Batched
 from kgraph.passes.memory import ALIGNMENT, MemoryPlan
 
 _BLOCK = "block"
+_THREADS = 2  # the word of the context that has the number of threads
 
 
 @lowers(Batched)
 def lower_batched(frame: Frame, op: Batched) -> None:
     """Tiles of blocks, then the combination of sums."""
-    region = Region(op, frame.target, frame.kernels)
+    f = frame.f
+    region = Region(op, frame.target, frame.kernels, threaded=frame.context is not None)
     places = [frame.pointer(v) for v in (*op.inputs, *op.results)]
     sums = list(region.partials)
     scratch = frame.scratches.get(op)
     if scratch is not None:
         places.append(scratch)
+    tiles, launcher = region.tiles(frame), frame
+    if frame.context is not None:
+        place = f.offset(frame.context, _THREADS, "int64")
+        threads = f.instruction(I64, f"load i64, ptr {place.text}, align 8", pure=False)
+        alone = f.compare("LT", tiles, threads)
+        launcher = frame.serial_where(alone)
+        places += [frame.context, f.resize(alone, "i64", False)]
     for inner, offset in region.panels().items():
         panels = frame.packed.get(inner)
         if panels is None:
             assert scratch is not None
-            panels = frame.f.offset_bytes(scratch, frame.size(offset))
+            panels = f.offset_bytes(scratch, frame.size(offset))
             source = frame.pointer(region.source(inner))
             region.packings[inner].launch(frame, source, panels)
         places.append(panels)
     symbols = [s for s in op_symbols(op) if s in frame.symbols]
-    frame.launch(
-        ("region", op_key(op)), "region", places, region.tiles(frame), region.write, symbols
-    )
+    key = ("region", op_key(op), region.threaded)
+    launcher.launch(key, "region", places, tiles, region.write, symbols)
     for partial in sums:
         launch_tree(frame, partial, frame.scratch(op), places[len(op.inputs) :], region.blocks)
 
@@ -80,17 +91,23 @@ class _Local:
 
 
 class Region:
-    """A batched op and the layout of a thread's memory: locals, then the body's arena and slab."""
+    """A batched op and the layout of a thread's memory.
 
-    def __init__(self, op: Batched, target: Target, kernels: Kernels | None) -> None:
-        self.op, self.target, self.kernels = op, target, kernels
+    It begins with what kernels of the body want for themselves, because `parallel_for` hands them
+    the whole; then come the body's inputs and results that are no rows of arrays, and its arena.
+    """
+
+    def __init__(
+        self, op: Batched, target: Target, kernels: Kernels | None, threaded: bool = False
+    ) -> None:
+        self.op, self.target, self.kernels, self.threaded = op, target, kernels, threaded
         self.partials = partials_of(op)
         # What is the same for all blocks is packed once.
         same = {p for p, d in zip(op.body.params[1:], op.takes, strict=True) if d < 0}
         self.packings = packings_of(op.body, same, target)
         self.plan: MemoryPlan = plan_body(op.body, target, packed=self.packings)
         self.locals: dict[Value, _Local] = {}
-        self._size: Size = 0
+        self._size: Size = aligned(self._whole(slab_of(op.body, target, self.packings)))
         self.shared: Size = 0  # bytes of scratch
         self.panels()
         self._add(op.body.params[0])
@@ -111,9 +128,6 @@ class Region:
         """A size of the body in a full block."""
         return bind_size(size, {_BLOCK: self.op.block})
 
-    def _arena(self) -> Size:
-        return aligned(self._whole(self.plan.arena))
-
     def panels(self) -> dict[Op, Size]:
         """Where the panels of contractions lie in the scratch memory, behind the accumulators."""
         found: dict[Op, Size] = {}
@@ -133,10 +147,7 @@ class Region:
 
     def slab(self) -> Size:
         """Bytes of a thread's memory."""
-        return self._size + self._arena() + self._inner_slab()
-
-    def _inner_slab(self) -> Size:
-        return self._whole(slab_of(self.op.body, self.target, self.packings))
+        return self._size + aligned(self._whole(self.plan.arena))
 
     def blocks(self, code: Code) -> Operand:
         """How many blocks there are."""
@@ -166,8 +177,17 @@ class Region:
 
     def _frame(self, k: Kernel, samples: Operand) -> Frame:
         assert self.kernels is not None
-        slab = k.f.offset_bytes(k.slab, k.size(self._size + self._arena()))
-        return Frame(k.f, self.kernels, {**k.symbols, _BLOCK: samples}, None, slab)
+        symbols = {**k.symbols, _BLOCK: samples}
+        if not self.threaded:
+            return Frame(k.f, self.kernels, symbols, None, k.slab)
+        f = k.f
+        context, alone = k.arguments[len(k.arguments) - len(self.packings) - 2 :][:2]
+        alone = f.compare("NE", alone, 0)
+        word = f.instruction(PTR, f"load ptr, ptr {context.text}, align 8", pure=False)
+        parallel_for = f.select(alone, word, serial_for(f.module))
+        return Frame(
+            f, self.kernels, symbols, f.select(alone, context, k.slab), k.slab, parallel_for
+        )
 
     def _block(self, k: Kernel, block: Operand, first: Operand | None) -> None:
         """One block: rows in, the body, rows out; sums into the accumulators."""

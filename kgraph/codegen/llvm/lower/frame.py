@@ -59,6 +59,18 @@ class Kernel(Code):
         self.slab = f.parameter("slab")
 
 
+def serial_for(module: Module) -> Operand:
+    """What may stand for `parallel_for`, with a slab for the context: tiles run here, in order."""
+    name = "serial_for"
+    if name not in module:
+        parameters = [("slab", PTR), ("tile", PTR), ("argument", PTR), ("count", I64)]
+        with module.function(name, parameters, internal=True) as f:
+            slab, tile, argument, count = f.parameters
+            with f.loop(0, count, name="tile") as index:
+                f.call_pointer(tile, [argument, index, f.index(0), slab])
+    return module.address_of(name)
+
+
 @dataclass
 class Kernels:
     """The kernels of a module by what they do."""
@@ -79,7 +91,7 @@ class Frame(Code):
     Attributes:
         kernels: those of the module.
         context: the runtime's context, or None where threads are at work already: kernels then run
-            serially.
+            serially. `parallel_for` is read from it, unless given.
         slab: memory for kernels that run here and not on another thread.
         packed: panels of the right operands of contractions, where they were made before.
         pointers: where each value lies; `pointer` reads it.
@@ -92,6 +104,7 @@ class Frame(Code):
         symbols: Mapping[str, Operand],
         context: Operand | None,
         slab: Operand,
+        parallel_for: Operand | None = None,
     ) -> None:
         super().__init__(f, symbols)
         self.kernels = kernels
@@ -101,8 +114,8 @@ class Frame(Code):
         self.scratches: dict[Op, Operand] = {}
         self.packed: dict[Op, Operand] = {}
         self._tables: dict[int, Operand] = {}
-        self._parallel_for: Operand | None = None
-        if context is not None:
+        self._parallel_for = parallel_for
+        if context is not None and parallel_for is None:
             # Read at the head, where it dominates every use.
             self._parallel_for = f.instruction(PTR, f"load ptr, ptr {context.text}", pure=False)
 
@@ -110,6 +123,15 @@ class Frame(Code):
         """The same place, for the values of a region that is written here."""
         found = copy(self)
         found.pointers, found.scratches = {}, {}
+        return found
+
+    def serial_where(self, alone: Operand) -> Frame:
+        """The same place; where `alone` holds, tiles run here, in order, and may use threads."""
+        found = copy(self)
+        if self.context is not None and self._parallel_for is not None:
+            serial = serial_for(self.module)
+            found._parallel_for = self.f.select(alone, serial, self._parallel_for)
+            found.context = self.f.select(alone, self.slab, self.context)
         return found
 
     @property
