@@ -1,8 +1,11 @@
 """A learning rate by epoch."""
 
+import inspect
 import sys
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from kgraph.callbacks.callback import Callback
 from kgraph.registry import keras_export
@@ -29,15 +32,21 @@ class LearningRateScheduler(Callback):
         if not hasattr(optimizer, "learning_rate"):
             raise ValueError('The optimizer must have a "learning_rate" attribute.')
         rate = float(optimizer.learning_rate)
-        try:
-            new = self.schedule(epoch, rate)
-        except TypeError:  # a schedule of the epoch alone
-            new = self.schedule(epoch)
-        if not isinstance(float(new), float):
+        new = self.schedule(epoch, rate) if self._takes_rate() else self.schedule(epoch)
+        if not isinstance(new, float | np.floating):
             raise ValueError(f"`schedule` must return a float; got {new!r}.")
         optimizer.learning_rate = float(new)
         if self.verbose > 0:
             sys.stdout.write(f"\nEpoch {epoch + 1}: the learning rate is {float(new)}.\n")
+
+    def _takes_rate(self) -> bool:
+        try:
+            inspect.signature(self.schedule).bind(0, 0.0)
+        except TypeError:  # a schedule of the epoch alone
+            return False
+        except ValueError:  # a function that does not tell
+            return True
+        return True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if logs is not None:

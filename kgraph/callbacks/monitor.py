@@ -8,6 +8,10 @@ from kgraph.callbacks.callback import Callback
 
 __all__ = ["MonitorCallback"]
 
+_MINIMISED = (
+    *("loss", "error", "mae", "mse", "mape", "msle", "crossentropy", "hinge", "divergence"),
+    *("poisson", "logcosh", "perplexity", "false_", "squared", "absolute"),
+)
 _MAXIMISED = ("acc", "auc", "precision", "recall", "f1", "fbeta", "iou", "r2", "similarity")
 
 
@@ -16,7 +20,8 @@ class MonitorCallback(Callback):
 
     Args:
         monitor: the name of the watched value in `logs`.
-        mode: "min", "max", or "auto": by the name, "max" for accuracies, AUC and the like.
+        mode: "min", "max", or "auto": by the name, "max" for accuracies and the like, "min"
+            for losses and errors; another name is an error when it is first compared.
         min_delta: smaller changes count as none.
     """
 
@@ -42,7 +47,14 @@ class MonitorCallback(Callback):
         if self.mode != "auto":
             return self.mode == "max"
         name = self.monitor.removeprefix("val_")
-        return any(part in name.lower() for part in _MAXIMISED)
+        if any(part in name.lower() for part in _MAXIMISED):
+            return True
+        if any(part in name.lower() for part in _MINIMISED):
+            return False
+        raise ValueError(
+            f"{type(self).__name__}: is a smaller or a larger {self.monitor!r} better? Give "
+            "`mode='min'` or `mode='max'`."
+        )
 
     def _worst(self) -> float:
         return -math.inf if self._maximises() else math.inf
