@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
@@ -16,17 +16,6 @@ from kgraph.utils import tree
 from kgraph.utils.dtype_policy import DTypePolicy, get_policy
 
 __all__ = ["LayerState", "trainable_changes"]
-
-
-@runtime_checkable
-class _MetricLike(Protocol):
-    """What makes a metric: layers know no more of `kgraph.metrics`, which stands beside them."""
-
-    def update_state(self, *args: Any, **kwargs: Any) -> Any: ...
-
-    def reset_state(self) -> None: ...
-
-    def result(self) -> Any: ...
 
 
 class _Counter:
@@ -336,7 +325,7 @@ class LayerState(Operation):
 
     @property
     def _metrics(self) -> list[Any]:
-        return held(self, _MetricLike)
+        return [item for item in held(self, object) if _is_metric(item)]
 
 
 def _is_dead(loss: Any) -> bool:
@@ -346,3 +335,9 @@ def _is_dead(loss: Any) -> bool:
 
 def _unique(items: list[Any]) -> list[Any]:
     return list({id(item): item for item in items}.values())
+
+
+def _is_metric(item: Any) -> bool:
+    """By what it can do: layers know no more of `kgraph.metrics`, which stands beside them."""
+    cls = type(item)
+    return hasattr(cls, "update_state") and hasattr(cls, "reset_state") and hasattr(cls, "result")

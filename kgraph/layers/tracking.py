@@ -5,6 +5,7 @@ tuples and dicts included. So a list that grows after it was assigned needs no w
 """
 
 from collections.abc import Iterator
+from types import FunctionType, MethodType
 from typing import Any
 
 from kgraph.ops import Variable
@@ -21,6 +22,10 @@ _SKIPPED = frozenset(
         "_non_trainable_variables",
     }
 )
+
+
+# what most attributes are; none of it is state
+_PLAIN = frozenset({int, float, str, bool, type(None), type, FunctionType, MethodType})
 
 
 def held(owner: Any, kind: type | tuple[type, ...]) -> list[Any]:
@@ -47,7 +52,7 @@ def _leaves(value: Any) -> Iterator[Any]:
     elif isinstance(value, dict):
         for item in value.values():
             yield from _leaves(item)
-    else:
+    elif type(value) not in _PLAIN:
         yield value
 
 

@@ -247,9 +247,8 @@ class Trainer:
 
     def _step_program(self, kind: str) -> Callable[..., Any]:
         """The compiled step; made anew after `compile` and when layers are frozen or thawed."""
-        trainable = tuple(v.trainable for v in self.variables) if kind == "train" else ()  # type: ignore[attr-defined]  # Layer
         found = self._steps.get(kind)
-        if found is None or found[0] != trainable:
+        if found is None or [v.trainable for v in found[0]] != found[1]:
             function = {
                 "train": self.train_step,
                 "test": self.test_step,
@@ -263,8 +262,11 @@ class Trainer:
                 backend=self._backend,
                 run_eagerly=self.run_eagerly,
             )
-            found = self._steps[kind] = (trainable, step)
-        return found[1]
+            variables = self.variables if kind == "train" and self.built else []  # type: ignore[attr-defined]  # Layer
+            found = (variables, [v.trainable for v in variables], step)
+            if variables or kind != "train":  # else the first step makes the variables
+                self._steps[kind] = found
+        return found[2]
 
     # ---- fit, evaluate, predict ----
 
