@@ -8,6 +8,7 @@ Every function takes numpy arrays, numbers and lists (and runs at once), tensors
 
 from kgraph.ops import (
     _activations,
+    _adaptive,
     _arithmetic,
     _attention,
     _branches,
@@ -17,6 +18,7 @@ from kgraph.ops import (
     _core,
     _creation,
     _crossentropy,
+    _ctc,
     _cumulative,
     _functions,
     _indexing,
@@ -26,8 +28,10 @@ from kgraph.ops import (
     _loops,
     _nan,
     _normalization,
+    _norms,
     _numbers,
     _padding,
+    _rearrange,
     _reductions,
     _shapes,
     _sorting,
@@ -35,6 +39,7 @@ from kgraph.ops import (
     _windows,
 )
 from kgraph.ops._activations import *
+from kgraph.ops._adaptive import *
 from kgraph.ops._arithmetic import *
 from kgraph.ops._attention import *
 from kgraph.ops._branches import *
@@ -44,6 +49,7 @@ from kgraph.ops._convolution import *
 from kgraph.ops._core import *
 from kgraph.ops._creation import *
 from kgraph.ops._crossentropy import *
+from kgraph.ops._ctc import *
 from kgraph.ops._cumulative import *
 from kgraph.ops._dispatch import OPERATIONS
 from kgraph.ops._dtypes import is_float_dtype, is_int_dtype, result_type, standardize_dtype
@@ -63,9 +69,11 @@ from kgraph.ops._logic import *
 from kgraph.ops._loops import *
 from kgraph.ops._nan import *
 from kgraph.ops._normalization import *
+from kgraph.ops._norms import *
 from kgraph.ops._numbers import *
 from kgraph.ops._operation import Operation
 from kgraph.ops._padding import *
+from kgraph.ops._rearrange import *
 from kgraph.ops._reductions import *
 from kgraph.ops._scope import AutocastScope, current_path, current_trace, layer_scope, name_scope
 from kgraph.ops._shapes import *
@@ -76,7 +84,7 @@ from kgraph.ops._tensor import Tensor, TraceError
 from kgraph.ops._updates import *
 from kgraph.ops._variable import Variable
 from kgraph.ops._windows import *
-from kgraph.ops.transform import grad, gradients, jit, value_and_grad
+from kgraph.ops.transform import grad, gradients, jit, jvp, value_and_grad
 
 __all__ = [
     "OPERATIONS",
@@ -100,6 +108,7 @@ __all__ = [
     "gradients",
     "is_keras_tensor",
     "jit",
+    "jvp",
     "layer_scope",
     "name_scope",
     "result_type",
@@ -120,6 +129,10 @@ __all__ = [
     *_nan.__all__,
     *_layout.__all__,
     *_windows.__all__,
+    *_adaptive.__all__,
+    *_ctc.__all__,
+    *_norms.__all__,
+    *_rearrange.__all__,
     *_contractions.__all__,
     *_convolution.__all__,
     *_core.__all__,

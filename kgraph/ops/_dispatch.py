@@ -104,7 +104,7 @@ def _operation_class(
     home: str, function: Callable[..., Any], tensors: int | tuple[str, ...]
 ) -> type[FunctionOperation]:
     parameters = inspect.signature(function).parameters.values()
-    names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
+    names = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     rest = [p.name for p in parameters if p.kind is p.VAR_POSITIONAL]
     chosen = tuple(names[:tensors]) if isinstance(tensors, int) else tensors
     fields = {
@@ -126,6 +126,8 @@ def _record(cls: type[FunctionOperation], args: Any, kwargs: Any) -> Any:
     given = bound.arguments
     operation = cls(**{n: given[n] for n in cls.attribute_names})
     call = [given[n] for n in cls.tensor_names]
+    if extra := given.get("axes_lengths"):  # only `rearrange` takes any keyword
+        return operation.symbolic_call(*call, **extra)
     if cls.rest_name is not None:
         return operation.symbolic_call(*call, *given[cls.rest_name])
     while (

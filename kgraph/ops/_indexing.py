@@ -162,10 +162,8 @@ def _gathered(context: Any, value: Value, items: list[Any], arrays: list[int]) -
     plain = [slice(None) if k in arrays else item for k, item in enumerate(items)]
     ints = [k for k, i in enumerate(plain) if i is not None and not isinstance(i, slice)]
     adjacent = sorted([*arrays, *ints])
-    indices = []
     dtype = "int32" if len(adjacent) > 1 else None
-    for k in adjacent:
-        indices.append(context.lift(items[k], dtype))
+    indices = [context.lift(items[k], dtype) for k in adjacent]
     for k in ints:
         plain[k] = slice(None)
     value = _sliced(context, value, plain)

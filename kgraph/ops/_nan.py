@@ -16,10 +16,11 @@ from kgraph.ops._reductions import argmax, argmin, prod
 from kgraph.ops._reductions import max as largest
 from kgraph.ops._reductions import min as least
 from kgraph.ops._reductions import sum as total
+from kgraph.ops._sorting import quantile_of
 
 __all__ = [
-    "nanargmax", "nanargmin", "nanmax", "nanmean", "nanmin", "nanprod", "nanstd", "nansum",
-    "nanvar",
+    "nanargmax", "nanargmin", "nanmax", "nanmean", "nanmedian", "nanmin", "nanpercentile",
+    "nanprod", "nanquantile", "nanstd", "nansum", "nanvar",
 ]  # fmt: skip
 
 
@@ -94,3 +95,25 @@ def _arg(x: Any, axis: int | None, keepdims: bool, other: float, find: Any) -> A
     missing = isnan(x)
     found = find(where(missing, other, x), axis, keepdims)
     return where(all_of(missing, axis, keepdims), -1, found)
+
+
+@op("numpy.Nanmedian")
+def nanmedian(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """The median of what is not NaN."""
+    return nanquantile(x, 0.5, axis, "linear", keepdims)
+
+
+@op("numpy.Nanpercentile", 2)
+def nanpercentile(
+    x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False
+) -> Any:
+    """The percentile of what is not NaN."""
+    return nanquantile(x, divide(q, 100.0), axis, method, keepdims)
+
+
+@op("numpy.Nanquantile", 2)
+def nanquantile(
+    x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False
+) -> Any:
+    """The quantile of what is not NaN; the arguments are those of `quantile`."""
+    return quantile_of(x, q, axis, method, keepdims, skip_nan=True)

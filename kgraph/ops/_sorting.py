@@ -11,6 +11,7 @@ from kgraph.ir import Dim
 from kgraph.ops._arithmetic import add, divide, maximum, minimum, multiply, subtract
 from kgraph.ops._common import axes_of, axis_of, entered, reshaped
 from kgraph.ops._core import cast
+from kgraph.ops._creation import full
 from kgraph.ops._dispatch import op
 from kgraph.ops._functions import ceil, floor
 from kgraph.ops._indexing import take, take_along_axis
@@ -146,26 +147,36 @@ def quantile(
         method: "linear", "lower", "higher", "midpoint" or "nearest": between two elements.
         keepdims: whether the dims stay, with size 1.
     """
+    return quantile_of(x, q, axis, method, keepdims, skip_nan=False)
+
+
+def quantile_of(x: Any, q: Any, axis: Any, method: str, keepdims: bool, skip_nan: bool) -> Any:
+    """`quantile`; NaN makes NaN, or is left out."""
     dtype = common_dtype(x, at_least="float")
     x, q = cast(x, dtype), cast(q, dtype)
     rank, shape = len(x.shape), x.shape
     dims = axes_of(axis, rank)
-    ordered, count = _last_dim_sorted(x, dims)
-    place = multiply(q, count - 1)
+    ordered, size = _last_dim_sorted(x, dims)
+    several = len(q.shape) > 0
+    # the last dim is that of q
+    q = q if several else reshape(q, (1,))
+    if skip_nan:  # NaN comes last: the others are the first elements of each row
+        last = cast(subtract(total(equal(ordered, ordered), -1, True), 1), dtype)
+    else:
+        last = full((*ordered.shape[:-1], 1), size - 1, dtype)
+    place = multiply(last, q)
     low, high = floor(place), ceil(place)
-    part = subtract(place, low)
     below, above = (
-        take(ordered, cast(maximum(minimum(i, count - 1), 0), "int32"), -1) for i in (low, high)
+        take_along_axis(ordered, cast(maximum(minimum(i, last), 0), "int32"), -1)
+        for i in (low, high)
     )
-    found = _between(below, above, part, method)
-    missing = any_of(isnan(x), dims, False)
-    if len(q.shape):
-        found, missing = moveaxis(found, -1, 0), expand_dims(missing, 0)
-    found = where(missing, math.nan, found)
-    if keepdims:
-        kept = tuple(1 if d in dims else n for d, n in enumerate(shape))
-        found = reshape(found, (*q.shape, *kept))
-    return cast(found, dtype)
+    found = _between(below, above, subtract(place, low), method)
+    if not skip_nan:
+        found = where(isnan(ordered[..., -1:]), math.nan, found)
+    found = moveaxis(found, -1, 0)
+    kept = tuple(1 if d in dims else n for d, n in enumerate(shape))
+    rest = kept if keepdims else tuple(n for d, n in enumerate(shape) if d not in dims)
+    return reshape(found, (*q.shape, *rest) if several else rest)
 
 
 def _last_dim_sorted(x: Any, dims: tuple[int, ...]) -> tuple[Any, int]:

@@ -11,6 +11,7 @@ import numpy as np
 from kgraph.ir import Dim, Function, Size, TensorType, Value, dtype_name, parse_type, symbol
 from kgraph.ops._convert import as_array
 from kgraph.ops._dtypes import standardize_dtype
+from kgraph.ops._operators import FUNCTIONS
 from kgraph.ops._scope import current_trace
 from kgraph.ops._signature import Symbolic
 from kgraph.ops._step import Step, described, filled_in, traced
@@ -19,7 +20,7 @@ from kgraph.ops._trace import Region, Trace, opened
 from kgraph.passes.autodiff import gradients as append_gradients
 from kgraph.utils import tree
 
-__all__ = ["grad", "gradients", "jit", "trace", "value_and_grad"]
+__all__ = ["grad", "gradients", "jit", "jvp", "trace", "value_and_grad"]
 
 
 def jit(
@@ -149,6 +150,39 @@ def grad(
         return (gradient, value[1]) if has_aux else gradient
 
     return run
+
+
+def jvp(
+    fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = False
+) -> tuple[Any, ...]:
+    """The result of a function, and how it changes when its arguments move along `tangents`.
+
+    Args:
+        fun: gives a tensor of a float dtype; with `has_aux`, a pair of it and anything else.
+        primals: its arguments.
+        tangents: of their shapes.
+        has_aux: see `fun`.
+
+    Returns:
+        `(result, change)`, and what `fun` adds.
+    """
+    multiply, total = FUNCTIONS["multiply"], FUNCTIONS["sum"]
+    result = fun(*primals)
+    value = result[0] if has_aux else result
+
+    def pulled(weights: Any) -> Any:
+        """Linear in the weights: its gradient is the change, whatever they are."""
+
+        def weighted(*args: Any) -> Any:
+            found = fun(*args)
+            return total(multiply(found[0] if has_aux else found, weights))
+
+        slopes = grad(weighted, tuple(range(len(primals))))(*primals)
+        parts = [total(multiply(g, t)) for g, t in zip(slopes, tangents, strict=True)]
+        return functools.reduce(FUNCTIONS["add"], parts)
+
+    change = grad(pulled)(FUNCTIONS["zeros_like"](value))
+    return (value, change, result[1]) if has_aux else (value, change)
 
 
 def _differentiated(

@@ -7,7 +7,7 @@ from tests.api.ops_case import Case, bools, floats, ints
 F, G, H = floats(3, 4), floats(3, 4), floats(4)
 P = floats(3, 4, low=0.1, high=3.0)
 U = floats(3, 4, low=-0.99, high=0.99)
-I, J = ints(3, 4), ints(3, 4, low=1)
+K, J = ints(3, 4), ints(3, 4, low=1)
 B = bools(3, 4)
 N = np.array([[1.0, np.nan, -np.inf, np.inf], [0.0, -0.0, 2.5, -2.5], [np.nan] * 4], "float32")
 
@@ -22,6 +22,8 @@ cumsum cumprod median nansum nanprod nanmax nanmin nanmean fabs copy tril triu d
 rot90 squeeze diff
 """.split()
 
+MODES = ("valid", "same", "full")
+
 CASES = [
     *[Case(name, (F,), tolerance=2e-6) for name in UNARY],
     *[
@@ -32,7 +34,7 @@ CASES = [
     Case("arccosh", (P + 1,)),
     *[Case(name, (U,), tolerance=1e-5) for name in "arcsin arccos arctanh erfinv".split()],
     *[
-        Case(name, (I,))
+        Case(name, (K,))
         for name in "absolute square sign negative exp sqrt mean sum prod max var argmax floor "
         "cumsum isnan logical_not bitwise_not sin median round".split()
         if name != "sqrt"
@@ -46,8 +48,8 @@ CASES = [
     ],
     *[
         Case(name, (N,))
-        for name in "isnan isinf isfinite nan_to_num relu max min argmax sort argsort nansum nanmax "
-        "nanmin nanmean nanstd nanvar nanprod sum mean sign sigmoid tanh round".split()
+        for name in "isnan isinf isfinite nan_to_num relu max min argmax sort argsort nansum "
+        "nanmax nanmin nanmean nanstd nanvar nanprod sum mean sign sigmoid tanh round".split()
     ],
     *[
         Case("nan" + name, (N,), {"axis": 1})
@@ -57,7 +59,7 @@ CASES = [
         Case(name, (x, y))
         for name in "add subtract multiply divide true_divide floor_divide mod maximum minimum "
         "equal not_equal less less_equal greater greater_equal".split()
-        for x, y in [(F, G), (F, H), (F, 2), (2.5, F), (F, I), (I, J), (I, 3), (I, 2.0), (F, B)]
+        for x, y in [(F, G), (F, H), (F, 2), (2.5, F), (F, K), (K, J), (K, 3), (K, 2.0), (F, B)]
     ],
     *[
         Case(name, (x, y))
@@ -67,26 +69,26 @@ CASES = [
     Case("fmax", (N, F)),
     Case("fmin", (F, N)),
     Case("maximum", (N, F)),
-    Case("fmod", (I, J)),
+    Case("fmod", (K, J)),
     *[
         Case(name, (x, y))
         for name in ("logical_and", "logical_or", "logical_xor")
-        for x, y in [(B, bools(4)), (F, I)]
+        for x, y in [(B, bools(4)), (F, K)]
     ],
-    *[Case(name, (I, J)) for name in "bitwise_and bitwise_or bitwise_xor gcd lcm".split()],
+    *[Case(name, (K, J)) for name in "bitwise_and bitwise_or bitwise_xor gcd lcm".split()],
     Case("left_shift", (J, 2)),
-    Case("right_shift", (I, 1)),
+    Case("right_shift", (K, 1)),
     Case("bitwise_left_shift", (J, J)),
     *[
         Case("power", a)
-        for a in [(P, G), (F, 2), (F, 3), (P, 0.5), (P, -1), (I, 3), (2.0, F), (F, np.int32(2))]
+        for a in [(P, G), (F, 2), (F, 3), (P, 0.5), (P, -1), (K, 3), (2.0, F), (F, np.int32(2))]
     ],
     Case("divide_no_nan", (F, np.array([1, 0, 2, 0], "float32"))),
     Case("clip", (F, -1, 1)),
-    Case("clip", (I, -1, 1)),
+    Case("clip", (K, -1, 1)),
     Case("clip", (F, -1.0, H)),
     Case("heaviside", (F, 0.5)),
-    Case("ldexp", (F, I)),
+    Case("ldexp", (F, K)),
     Case("nextafter", (F, G)),
     Case("isclose", (F, F + 1e-7)),
     Case("allclose", (F, F)),
@@ -96,7 +98,7 @@ CASES = [
     Case("where", (B, F, G)),
     Case("where", (B, F, 0)),
     Case("where", (B, 1, 2.5)),
-    Case("where", (I, F, I)),
+    Case("where", (K, F, K)),
     Case("select", ([B, ~B], [F, G], 3.0)),
     *[
         Case(name, (x,), {"axis": axis, "keepdims": keepdims}, 3e-6)
@@ -120,7 +122,7 @@ CASES = [
     Case("max", (F,), {"initial": 1.5}),
     Case("average", (F,), {"axis": 0}),
     Case("average", (F,), {"axis": 1, "weights": floats(4, low=0.1)}),
-    Case("average", (I,)),
+    Case("average", (K,)),
     Case("moments", (F,), {"axes": [0]}),
     Case("moments", (floats(2, 3, 4),), {"axes": (0, 1), "keepdims": True}),
     Case("reshape", (F, (4, 3))),
@@ -147,7 +149,7 @@ CASES = [
     Case("rot90", (F,), {"k": 3}),
     Case("rot90", (F,), {"k": 2}),
     Case("concatenate", ([F, G],)),
-    Case("concatenate", ([F, I], 1)),
+    Case("concatenate", ([F, K], 1)),
     Case("stack", ([F, G], 1)),
     Case("stack", ([F, G], -1)),
     Case("vstack", ([H, H],)),
@@ -238,7 +240,7 @@ CASES = [
     Case("searchsorted", (np.sort(H), F)),
     Case("searchsorted", (np.sort(H), np.sort(H)), {"side": "right"}),
     Case("digitize", (F, np.array([-1.0, 0.0, 1.0], "float32"))),
-    Case("isin", (I, np.array([1, 2], "int32"))),
+    Case("isin", (K, np.array([1, 2], "int32"))),
     Case("median", (F,), {"axis": 0}),
     Case("median", (F,), {"axis": 1, "keepdims": True}),
     *[
@@ -279,7 +281,7 @@ CASES = [
         for n in ("segment_sum", "segment_max", "segment_min", "segment_prod")
     ],
     Case("cast", (F, "int32")),
-    Case("cast", (I, "float16")),
+    Case("cast", (K, "float16")),
     Case("cast", (F, "bool")),
     Case("convert_to_tensor", ([1.0, 2.0],)),
     Case("convert_to_tensor", ([1, 2],)),
@@ -288,9 +290,9 @@ CASES = [
     Case("ndim", (F,), traced=False),
     Case("saturate_cast", (F * 200, "uint8")),
     Case("view", (F, "int32")),
-    Case("nonzero", (I,), traced=False),
-    Case("unique", (I,), traced=False),
-    Case("unique", (I,), {"return_counts": True, "return_inverse": True}, traced=False),
+    Case("nonzero", (K,), traced=False),
+    Case("unique", (K,), traced=False),
+    Case("unique", (K,), {"return_counts": True, "return_inverse": True}, traced=False),
     Case("bincount", (J,), {"minlength": 9}, traced=False),
     Case("histogram", (floats(12),), {"bins": 4}, traced=False),
     *[Case(n, (7,), traced=False) for n in "bartlett blackman hamming hanning".split()],
@@ -304,4 +306,17 @@ CASES = [
     Case("vander", (H,), {"N": 3}),
     Case("unravel_index", (J, (4, 5))),
     Case("erfc", (F,)),
+    *[Case("norm", (F,), {"ord": o, "axis": 1}, 2e-6) for o in (None, 0, 1, 2, 3, np.inf, -np.inf)],
+    *[Case("norm", (F,), {"ord": o}, 2e-6) for o in (None, "fro", 1, -1, np.inf, -np.inf)],
+    Case("norm", (floats(2, 3, 4),), {"axis": (0, 2), "ord": 1, "keepdims": True}, 2e-6),
+    Case("norm", (floats(2, 3, 4),), {"keepdims": True}, 2e-6),
+    Case("corrcoef", (floats(3, 6),), {}, 1e-5),
+    *[Case("correlate", (floats(7), floats(3)), {"mode": m}, 1e-5) for m in MODES],
+    *[Case("correlate", (floats(3), floats(7)), {"mode": m}, 1e-5) for m in MODES],
+    Case("rearrange", (floats(2, 4, 6, 3), "b (h x) (w y) c -> b h w (x y c)"), {"x": 2, "y": 3}),
+    Case("rearrange", (floats(2, 4, 6), "b h w -> h (w b)")),
+    Case("nanmedian", (N[:2],), {"axis": 1}),
+    Case("nanmedian", (N,), {"axis": 0}),
+    Case("nanquantile", (N[:2], np.array([0.2, 0.7], "float32")), {"axis": 1}),
+    Case("nanpercentile", (N[:2], 30.0), {"axis": 0, "keepdims": True}),
 ]

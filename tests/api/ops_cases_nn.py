@@ -103,4 +103,30 @@ CASES = [
         {"bias": floats(2, 2, 3, 5), "mask": np.tril(np.ones((1, 1, 3, 5), bool))},
         1e-5,
     ),
+    *[
+        Case(n, (floats(2, 7, 9, 3), size), {"data_format": "channels_last"}, 2e-6)
+        for n in ("adaptive_average_pool", "adaptive_max_pool")
+        for size in (3, (2, 4))
+    ],
+    Case(
+        "ctc_loss",
+        (
+            np.array([[1, 2, 2, 0], [3, 1, 0, 0], [1, 1, 3, 2]], "int32"),
+            floats(3, 9, 4),
+            np.array([3, 2, 4], "int32"),
+            np.array([9, 7, 9], "int32"),
+        ),
+        {},
+        1e-4,
+    ),
+    *[
+        Case(
+            "ctc_decode",
+            (floats(3, 9, 4), np.array([9, 7, 5], "int32")),
+            {"merge_repeated": m, "mask_index": 0},
+            1e-5,
+        )
+        for m in (True, False)
+    ],
+    Case("psnr", (P, P + 0.1, 2.0), {}, 1e-5),
 ]

@@ -242,3 +242,13 @@ def test_custom_gradient() -> None:
         return ops.sum(product(x))
 
     np.testing.assert_array_equal(run_both(kgraph.grad(closing), X, X), 4 * X)
+
+
+def test_jvp() -> None:
+    def g(x: Any, y: Any) -> Any:
+        return ops.sin(x) * y
+
+    tangents = (X + 1, X - 2)
+    wanted = jax.jvp(lambda x, y: jnp.sin(x) * y, (X, X), tangents)
+    for found, value in zip(ops.jvp(g, (X, X), tangents), wanted, strict=True):
+        np.testing.assert_allclose(found, value, 1e-5, 1e-6)
