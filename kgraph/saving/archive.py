@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from kgraph.layers import Layer
 from kgraph.registry import custom_object_scope, deserialize_keras_object, serialize_keras_object
 from kgraph.saving.atomic import atomic_write
 from kgraph.saving.state import load_state, save_state
@@ -86,6 +87,8 @@ def load_model(
             model = deserialize_keras_object(config, safe_mode=safe_mode)
         except RecursionError:
             raise ValueError(f"{path} is damaged: its config nests without end.") from None
+        if not isinstance(model, Layer):
+            raise ValueError(f"{path} is damaged: its config describes no model.")
         if compile and compile_config:
             model.compile_from_config(compile_config)
     _load_weights(model, io.BytesIO(weights), path)

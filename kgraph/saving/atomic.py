@@ -20,7 +20,10 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     folder = path.parent
     if not folder.is_dir():
         raise FileNotFoundError(f"The folder {str(folder)!r} of {str(path)!r} does not exist.")
-    handle, name = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        handle, name = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.", suffix=".tmp")
+    except OSError as e:
+        raise _not_written(path, e) from e
     try:
         with os.fdopen(handle, "w+b") as file:
             yield file
@@ -31,13 +34,16 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     except BaseException as e:
         Path(name).unlink(missing_ok=True)
         if isinstance(e, OSError) and not isinstance(e, FileNotFoundError):
-            raise OSError(
-                e.errno,
-                f"{path} was not written, and what was there before is unchanged: "
-                f"{e.strerror or e}",
-            ) from e
+            raise _not_written(path, e) from e
         raise
     _sync_folder(folder)
+
+
+def _not_written(path: Path, error: OSError) -> OSError:
+    what = error.strerror or str(error)
+    return OSError(
+        error.errno, f"{path} was not written, and what was there before is unchanged: {what}"
+    )
 
 
 def _mode() -> int:

@@ -10,10 +10,14 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from kgraph.layers import Layer
 from kgraph.optimizers import Optimizer
 from kgraph.saving.weights_store import WeightsReader, WeightsWriter
 from kgraph.utils.naming import to_snake_case
+
+_UNBUILT = 2  # the variables of an optimizer without state: the iteration and the learning rate
 
 __all__ = ["load_state", "objects_with_paths", "save_state"]
 
@@ -25,19 +29,55 @@ def save_state(model: Any, writer: WeightsWriter) -> None:
 
 
 def load_state(model: Any, reader: WeightsReader, skip_mismatch: bool = False) -> list[str]:
-    """Reads them back; what could not be read, as sentences (all of it is tried first)."""
+    """Reads them back; what could not be read, as sentences (all of it is tried first).
+
+    Where there is a problem, the model keeps the values that it had.
+    """
     problems = []
-    for path, item in objects_with_paths(model):
-        store = reader.get(path)
-        try:
-            item.load_own_variables(store)
-        except (ValueError, KeyError, TypeError) as e:
-            if not skip_mismatch:
-                name = getattr(item, "name", type(item).__name__)
-                problems.append(
-                    f"{type(item).__name__} {name!r} (at {path or 'the top'!r} of the file): {e}"
-                )
+    items = list(objects_with_paths(model))
+    before = [(v, np.array(v.numpy())) for v in _variables(items)]
+    try:
+        for path, item in items:
+            problem = _load(item, path, reader)
+            if problem is not None and not skip_mismatch:
+                problems.append(problem)
+    except BaseException:
+        _restore(before)
+        raise
+    if problems:
+        _restore(before)
     return problems
+
+
+def _load(item: Any, path: str, reader: WeightsReader) -> str | None:
+    """Reads one object; None, or what was wrong."""
+    try:
+        store = reader.get(path)
+        if (
+            isinstance(item, Optimizer)
+            and len(store) <= _UNBUILT
+            and (len(store) != len(item.variables))
+        ):
+            return None  # the file is of a model that was not trained: there is no state yet
+        item.load_own_variables(store)
+    except KeyError as e:
+        found = f"the file has no variable {e}"
+    except (ValueError, TypeError) as e:
+        found = str(e)
+    else:
+        return None
+    name = getattr(item, "name", type(item).__name__)
+    return f"{type(item).__name__} {name!r} (at {path or 'the top'!r} of the file): {found}"
+
+
+def _variables(items: list[tuple[str, Any]]) -> list[Any]:
+    found = {id(v): v for _, item in items for v in getattr(item, "variables", ())}
+    return list(found.values())
+
+
+def _restore(before: list[tuple[Any, np.ndarray]]) -> None:
+    for variable, value in before:
+        variable.assign(value)
 
 
 def objects_with_paths(root: Any) -> Iterator[tuple[str, Any]]:
