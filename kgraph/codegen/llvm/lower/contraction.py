@@ -9,7 +9,6 @@ from kgraph.codegen.llvm.emit import Operand
 from kgraph.codegen.llvm.lower.convolution import (
     Forward,
     forward_epilogue,
-    is_weight_gradient,
 )
 from kgraph.codegen.llvm.lower.convolution_plain import launch_plain
 from kgraph.codegen.llvm.lower.convolution_weights import Weights
@@ -65,10 +64,9 @@ class _Choice:
     def of(contraction: Contraction, target: Target) -> _Choice:
         hero = contraction.hero
         assert isinstance(hero, Convolution)
-        if is_weight_gradient(hero):
-            weights = Weights.of(hero, target)
-            if weights is not None:
-                return _Choice(None, weights, None, weights.scratch())
+        weights = Weights.of(hero, target)
+        if weights is not None:
+            return _Choice(None, weights, None, weights.scratch())
         forward = Forward.of(hero, target, "")
         if forward is None:
             return _Choice(None, None, None, 0)

@@ -11,91 +11,32 @@ from collections.abc import Hashable, Sequence
 from dataclasses import astuple, dataclass, replace
 from math import prod
 
-from kgraph.codegen.llvm.conv import ConvSpec, Dim, emit_conv, emit_pack_weights
+from kgraph.codegen.llvm.conv import ConvSpec, emit_conv, emit_pack_weights
+from kgraph.codegen.llvm.conv_match import match_convolution
+from kgraph.codegen.llvm.conv_weights import WeightsSpec
 from kgraph.codegen.llvm.emit import Operand
-from kgraph.codegen.llvm.lower.dot import TILE, strides_of
+from kgraph.codegen.llvm.lower.dot import TILE
 from kgraph.codegen.llvm.lower.epilogue import Contraction, Epilogue
 from kgraph.codegen.llvm.lower.frame import Frame, Kernel
 from kgraph.codegen.llvm.target import Target
-from kgraph.ir import Shape, Size
+from kgraph.ir import Size, Value
 from kgraph.ir.ops.convolution import Convolution
 
 
-def ints(sizes: Sequence[Size]) -> tuple[int, ...] | None:
-    """The sizes as numbers; None where one is symbolic."""
-    found = tuple([s for s in sizes if isinstance(s, int)])
-    return found if len(found) == len(sizes) else None
-
-
-def role_strides(shape: Shape, roles: str, order: str) -> tuple[int, ...] | None:
-    """The strides of a dense array's dims, given by role in another order; None if symbolic."""
-    strides = dict(zip(roles, strides_of(shape), strict=True))
-    return ints([strides[r] for r in order])
-
-
-def role_sizes(shape: Shape, roles: str) -> dict[str, Size]:
-    """The size of each role."""
-    return dict(zip(roles, shape, strict=True))
-
-
-def is_weight_gradient(op: Convolution) -> bool:
-    """Is the kernel larger than the result, as where an image is slid over an image?"""
-    roles = op.roles
-    w, y = role_sizes(op.rhs.shape, roles.rhs), role_sizes(op.result.shape, roles.out)
-    kernel, result = (ints([sizes[s] for s in roles.spatial]) for sizes in (w, y))
-    return kernel is not None and result is not None and prod(kernel) > prod(result)
-
-
-def forward_spec(op: Convolution) -> ConvSpec | None:
-    """The generator's view of a convolution; None if it has none."""
-    roles = op.roles
-    spatial = roles.spatial
-    if not 1 <= len(spatial) <= 3 or op.batch_groups > 1:
+def spec_of(op: Convolution) -> ConvSpec | WeightsSpec | None:
+    """The generators' view of a convolution; None if they have none, or nothing is to be summed."""
+    sizes = {*op.lhs.shape, *op.rhs.shape, *op.result.shape}
+    if not 1 <= len(op.strides) <= 3 or 0 in sizes:
         return None
-    x, w, y = (
-        role_sizes(v.shape, r)
-        for v, r in ((op.lhs, roles.lhs), (op.rhs, roles.rhs), (op.result, roles.out))
-    )
-    dims = spatial_dims(
-        op, [x[s] for s in spatial], [w[s] for s in spatial], [y[s] for s in spatial]
-    )
-    channels = ints([x["f"], w["o"]])
-    strides = (
-        role_strides(op.lhs.shape, roles.lhs, "b" + spatial + "f"),
-        role_strides(op.rhs.shape, roles.rhs, spatial + "io"),
-        role_strides(op.result.shape, roles.out, "b" + spatial + "f"),
-    )
-    if dims is None or channels is None or None in strides or 0 in channels:
+    try:
+        return match_convolution(op)
+    except ValueError:
         return None
-    return ConvSpec(
-        dims, channels[0], channels[1], op.feature_groups, op.lhs.dtype,
-        x_strides=strides[0], w_strides=strides[1], y_strides=strides[2],
-    )  # fmt: skip
 
 
-def spatial_dims(
-    op: Convolution, xs: Sequence[Size], taps: Sequence[Size], ys: Sequence[Size]
-) -> tuple[Dim, ...] | None:
-    """The spatial dims; None where a size is symbolic or there is nothing to sum."""
-    found = []
-    for i, sizes in enumerate(zip(xs, taps, ys, (lo for lo, _ in op.padding), strict=True)):
-        known = ints(sizes)
-        if known is None or 0 in known[:3]:
-            return None
-        n, k, out, low = known
-        found.append(
-            Dim(
-                n,
-                k,
-                out,
-                op.strides[i],
-                low,
-                op.rhs_dilation[i],
-                op.lhs_dilation[i],
-                op.reversal[i],
-            )
-        )
-    return tuple(found)
+def size_of(v: Value, roles: str, role: str) -> Size:
+    """The size of a role's dim."""
+    return v.shape[roles.index(role)]
 
 
 @dataclass(frozen=True)
@@ -115,8 +56,8 @@ class Forward:
     @staticmethod
     def of(op: Convolution, target: Target, result: str) -> Forward | None:
         """How the convolution is tiled; None if it is not for the generator."""
-        spec = forward_spec(op)
-        if spec is None:
+        spec = spec_of(op)
+        if not isinstance(spec, ConvSpec):
             return None
         spec = replace(spec, result=result)
         taps = prod(dim.taps for dim in spec.dims)
@@ -125,7 +66,7 @@ class Forward:
         units = max(1, 2 * TILE // each)
         # Whole images where they are small: a part would copy its borders again.
         units = rows * -(-units // rows) if units * 4 >= rows else max(units, 4)
-        images = role_sizes(op.lhs.shape, op.roles.lhs)["b"]
+        images = size_of(op.lhs, op.roles.lhs, "b")
         return Forward(op, spec, units, images)
 
     def labels(self) -> list[str] | None:

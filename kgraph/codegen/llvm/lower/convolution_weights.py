@@ -10,11 +10,10 @@ from collections.abc import Hashable, Sequence
 from dataclasses import astuple, dataclass
 from math import prod
 
-from kgraph.codegen.llvm.conv import ConvSpec, Dim
 from kgraph.codegen.llvm.conv_weights import WeightsSpec, emit_weights
 from kgraph.codegen.llvm.emit import Operand
 from kgraph.codegen.llvm.gemm_tile import compute_dtype
-from kgraph.codegen.llvm.lower.convolution import ints, role_sizes, role_strides
+from kgraph.codegen.llvm.lower.convolution import size_of, spec_of
 from kgraph.codegen.llvm.lower.dot import TILE
 from kgraph.codegen.llvm.lower.frame import Code, Frame, Kernel
 from kgraph.codegen.llvm.lower.reduce import launch_combine
@@ -47,35 +46,17 @@ class Weights:
     @staticmethod
     def of(op: Convolution, target: Target) -> Weights | None:
         """How the gradient is tiled; None if it is not for the generator."""
-        roles, spatial = op.roles, op.roles.spatial
-        if not 1 <= len(spatial) <= 3 or op.feature_groups > 1 or any(op.reversal):
+        spec = spec_of(op)
+        if not isinstance(spec, WeightsSpec):
             return None
-        x, dy, dw = (
-            role_sizes(v.shape, r)
-            for v, r in ((op.lhs, roles.lhs), (op.rhs, roles.rhs), (op.result, roles.out))
-        )
-        dims = _dims(
-            op, [x[s] for s in spatial], [dw[s] for s in spatial], [dy[s] for s in spatial]
-        )
-        channels = ints([x["b"], dy["o"]])
-        strides = (
-            role_strides(op.lhs.shape, roles.lhs, "f" + spatial + "b"),
-            role_strides(op.result.shape, roles.out, spatial + "bf"),
-            role_strides(op.rhs.shape, roles.rhs, "i" + spatial + "o"),
-        )
-        if dims is None or channels is None or None in strides or 0 in channels:
-            return None
-        conv = ConvSpec(
-            dims, channels[0], channels[1], op.batch_groups, op.lhs.dtype,
-            x_strides=strides[0], w_strides=strides[1], y_strides=strides[2],
-        )  # fmt: skip
-        pixels = prod(dim.y for dim in dims)
+        images = size_of(op.lhs, op.roles.lhs, "f")
+        pixels = prod(dim.y for dim in spec.conv.dims)
         size = int(op.result.type.size)
         least = max(1, 4 * TILE // max(1, 2 * pixels * size))
         chunks = max(2, min(CHUNKS, _MOST_BYTES // (8 * size)))
-        if BLOCK in symbols_of(x["f"]) and compute_dtype(op.lhs.dtype) == op.lhs.dtype:
+        if BLOCK in symbols_of(images) and compute_dtype(op.lhs.dtype) == op.lhs.dtype:
             chunks = 1
-        return Weights(op, WeightsSpec(conv), x["f"], least, chunks)
+        return Weights(op, spec, images, least, chunks)
 
     def key(self) -> Hashable:
         """Of the generated function."""
@@ -133,17 +114,3 @@ class Weights:
         lo = f.smin(f.mul(k.index, chunk), images)
         hi = f.smin(f.add(lo, chunk), images)
         f.call(name, [x, dy, sums, k.slab, lo, hi])
-
-
-def _dims(
-    op: Convolution, xs: Sequence[Size], taps: Sequence[Size], ys: Sequence[Size]
-) -> tuple[Dim, ...] | None:
-    """The spatial dims of the convolution whose gradient this is; steps and dilations swap."""
-    found = []
-    for i, sizes in enumerate(zip(xs, taps, ys, (lo for lo, _ in op.padding), strict=True)):
-        known = ints(sizes)
-        if known is None or 0 in known[:3]:
-            return None
-        n, k, y, low = known
-        found.append(Dim(n, k, y, op.rhs_dilation[i], low, op.strides[i], op.lhs_dilation[i]))
-    return tuple(found)
