@@ -224,8 +224,7 @@ class Layer(LayerState):
             target = "mask" if single else f"{name}_mask"
             if target in parameters and spec.arguments.get(target) is None:
                 masks = tree.map_structure(get_keras_mask, spec.arguments[name])
-                if any(m is not None for m in tree.flatten(masks)):
-                    kwargs[target] = spec.arguments[target] = masks
+                kwargs[target] = spec.arguments[target] = masks
 
     def _build(self, spec: CallSpec) -> None:
         """Calls `build` with the shapes it asks for.

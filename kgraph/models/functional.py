@@ -1,30 +1,27 @@
 """Models made of the graph between KerasTensors."""
 
-from collections import deque
 from typing import Any
 
 from kgraph import ops
-from kgraph.layers import InputLayer, Layer
+from kgraph.layers import Layer
+from kgraph.layers.call_spec import is_tensor_like, specs_of
+from kgraph.models.functional_config import functional_config
 from kgraph.models.model import Model
-from kgraph.models.network import Network
+from kgraph.models.network import Network, with_own_inputs
 from kgraph.models.trainer import Trainer
-from kgraph.ops import KerasTensor
-from kgraph.registry import (
-    CustomObjectScope,
-    deserialize_keras_object,
-    keras_export,
-    serialize_keras_object,
-)
+from kgraph.ops import KerasTensor, Tensor, Variable
+from kgraph.registry import keras_export
 from kgraph.utils import tree
+from kgraph.utils.masking import get_keras_mask, set_keras_mask
 
-__all__ = ["Functional", "functional_from_config"]
+__all__ = ["Functional"]
 
 
 @keras_export(["keras.src.models.functional.Functional", "keras.models.Functional"])
 class Functional(Model):
     """The model from `inputs` to `outputs`, structures of KerasTensors."""
 
-    _untracked = Model._untracked | {"_nodes"}
+    _untracked = Model._untracked | {"_nodes", "_all_nodes"}
     _mutable_when_built = True
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -42,14 +39,14 @@ class Functional(Model):
                         f"{type(x).__name__}"
                     )
         Layer.__init__(self, name=name, **kwargs)
-        inputs = _with_input_layers(inputs)
+        inputs, outputs = with_own_inputs(inputs, outputs, self.name)
         self._inputs_struct, self._outputs_struct = inputs, outputs
         self._inputs: list[KerasTensor] = tree.flatten(inputs)
         self._outputs: list[KerasTensor] = tree.flatten(outputs)
         network = Network(self._inputs, self._outputs, self.name)
         self._operations: list[Any] = network.operations
-        self._nodes = network.nodes
-        self._input_ids = {id(x) for x in self._inputs}
+        self._nodes = [node for node in network.nodes if not node.is_input]
+        self._all_nodes = network.nodes
         self.built = True
         if trainable is not None:
             self.trainable = trainable
@@ -92,13 +89,14 @@ class Functional(Model):
 
     @property
     def input_shape(self) -> Any:
-        """The shapes of the inputs."""
-        return tree.map_structure(lambda x: x.shape, self._inputs_struct)
+        """The shape of the input, or those of the inputs, flat."""
+        return self._inputs[0].shape if len(self._inputs) == 1 else [x.shape for x in self._inputs]
 
     @property
     def output_shape(self) -> Any:
-        """The shapes of the outputs."""
-        return tree.map_structure(lambda x: x.shape, self._outputs_struct)
+        """The shape of the output, or those of the outputs, flat."""
+        outputs = self._outputs
+        return outputs[0].shape if len(outputs) == 1 else [x.shape for x in outputs]
 
     @property
     def input_names(self) -> list[str]:
@@ -116,21 +114,26 @@ class Functional(Model):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Runs the operations in order."""
+        given = self._standardized(inputs)
+        for x, m in zip(given, tree.flatten(mask), strict=False):
+            if m is not None:
+                set_keras_mask(x, m)
+
+        def run(operation: Any, args: Any, kwargs: Any) -> Any:
+            if training is not None and getattr(operation, "_call_has_training_arg", False):
+                kwargs["training"] = training  # the graph holds the mode of its own making
+            return operation(*args, **kwargs)
+
+        return self._run(given, run)
+
+    def _run(self, inputs: list[Any], call: Any) -> Any:
+        """The outputs, each operation run by `call(operation, args, kwargs)`."""
         values: dict[int, Any] = {}
-        for x, value in zip(self._inputs, self._standardized(inputs), strict=True):
+        for x, value in zip(self._inputs, inputs, strict=True):
             values[id(x)] = value
         for node in self._nodes:
-            if node.is_input or any(id(x) in self._input_ids for x in node.output_tensors):
-                continue
             args, kwargs = node.arguments.fill_in(values)
-            if (
-                training is not None
-                and isinstance(node.operation, Layer)
-                and node.operation._call_has_training_arg
-                and kwargs.get("training") is None
-            ):
-                kwargs["training"] = training
-            results = node.operation(*args, **kwargs)
+            results = call(node.operation, args, kwargs)
             for x, value in zip(node.output_tensors, tree.flatten(results), strict=True):
                 values[id(x)] = value
         return tree.map_structure(lambda x: values[id(x)], self._outputs_struct)
@@ -180,185 +183,41 @@ class Functional(Model):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the outputs for inputs of a shape."""
-        return super(Model, self).compute_output_shape(input_shape)
+        specs = specs_of(input_shape, self.compute_dtype)
+        given = zip(tree.flatten(specs), self._inputs, strict=True)
+        typed = [KerasTensor(x.shape, wanted.dtype) for x, wanted in given]
+        return tree.map_structure(lambda x: x.shape, self._spec(typed))
 
     def compute_output_spec(
         self, inputs: Any, training: bool | None = None, mask: Any = None
     ) -> Any:
-        return ops.compute_output_spec(lambda x: self._traced_call((x,), {}, training), inputs)
+        return self._spec(self._standardized(inputs))
+
+    def _spec(self, inputs: list[Any]) -> Any:
+        if all(
+            x is not None and x.shape == y.shape for x, y in zip(inputs, self._inputs, strict=True)
+        ):
+            return tree.map_structure(lambda x: KerasTensor(x.shape, x.dtype), self._outputs_struct)
+        return self._run(inputs, lambda op, args, kwargs: op.compute_output_spec(*args, **kwargs))
+
+    def _converted(self, x: Any) -> Any:
+        """Arrays as they are: `call` brings each to the dtype of its input."""
+        if not is_tensor_like(x) or isinstance(x, Tensor | KerasTensor | Variable):
+            return x
+        array = ops.convert_to_tensor(x)
+        set_keras_mask(array, get_keras_mask(x))
+        return array
+
+    def _check_positional(self, args: Any) -> None:
+        """Any structure: `call` says which input does not fit."""
 
     def get_config(self) -> dict[str, Any]:
         if type(self) is not Functional and type(self).__init__ is not Functional.__init__:
             return Layer.get_config(self)
-        config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
-        inside = set(self._nodes)
-        indices: dict[tuple[str, int], int] = {}
-        for op in self._operations:
-            kept = [i for i, node in enumerate(op._inbound_nodes) if node in inside]
-            indices.update({(op.name, i): k for k, i in enumerate(kept)})
-        layers = []
-        for op in self._operations:
-            described = serialize_keras_object(op)
-            described["name"] = op.name
-            described["inbound_nodes"] = [
-                _node_config(node, indices)
-                for node in op._inbound_nodes
-                if node in inside and not node.is_input
-            ]
-            layers.append(described)
-        config["layers"] = layers
-
-        def place(x: KerasTensor) -> list[Any]:
-            history = x._keras_history
-            return [
-                history.operation.name,
-                indices[history.operation.name, history.node_index],
-                history.tensor_index,
-            ]
-
-        config["input_layers"] = tree.map_structure(place, self._inputs_struct)
-        config["output_layers"] = tree.map_structure(place, self._outputs_struct)
-        return config
+        return functional_config(self)
 
     def get_build_config(self) -> dict[str, Any] | None:
         return {"input_shape": None}
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Its layers are built by now."""
-
-
-def _with_input_layers(inputs: Any) -> Any:
-    """The inputs; one that lies within another graph becomes the output of an input layer of its own."""
-    for x in tree.flatten(inputs):
-        if not isinstance(
-            x._keras_history.operation if hasattr(x, "_keras_history") else None, InputLayer
-        ) and not hasattr(x, "_keras_history"):
-            InputLayer(input_tensor=x)
-    return inputs
-
-
-def _node_config(node: Any, indices: dict[tuple[str, int], int]) -> dict[str, Any]:
-    def leaf(x: Any) -> Any:
-        if not isinstance(x, KerasTensor):
-            return serialize_keras_object(x)
-        history = x._keras_history
-        place = [
-            history.operation.name,
-            indices[history.operation.name, history.node_index],
-            history.tensor_index,
-        ]
-        return {
-            "class_name": "__keras_tensor__",
-            "config": {"shape": list(x.shape), "dtype": x.dtype, "keras_history": place},
-        }
-
-    args, kwargs = node.arguments.convert(leaf)
-    return {"args": _listed(args), "kwargs": _listed(kwargs)}
-
-
-def _listed(value: Any) -> Any:
-    """Tuples as lists, as JSON has them."""
-    if isinstance(value, dict):
-        return {key: _listed(item) for key, item in value.items()}
-    return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def functional_from_config(cls: Any, config: dict[str, Any], custom_objects: Any = None) -> Any:
-    """The model of a Functional config.
-
-    Raises:
-        ValueError: the config is damaged: a call refers to a layer or output that is not there.
-    """
-    made: dict[str, Any] = {}
-    outputs: dict[tuple[str, int], list[KerasTensor]] = {}
-    waiting: deque[tuple[str, int, dict[str, Any]]] = deque()
-    with CustomObjectScope(custom_objects):
-        for described in config["layers"]:
-            name = described["name"] if "name" in described else described["config"]["name"]
-            made[name] = deserialize_keras_object(described)
-            for i, node in enumerate(made[name]._inbound_nodes):
-                outputs[name, i] = node.outputs
-            first = len(made[name]._inbound_nodes)
-            waiting += [
-                (name, first + i, node) for i, node in enumerate(described.get("inbound_nodes", []))
-            ]
-    stuck = 0
-    while waiting:
-        name, index, node = waiting.popleft()
-        if index > len(made[name]._inbound_nodes) or not _is_ready(node, outputs):
-            waiting.append((name, index, node))
-            stuck += 1
-            if stuck > len(waiting):
-                raise ValueError(
-                    f"The config of the model {config.get('name')!r} is damaged: a call of "
-                    f"{name!r} refers to an output that is not there."
-                )
-            continue
-        stuck = 0
-        args, kwargs = (
-            _filled(node.get("args", []), outputs),
-            _filled(node.get("kwargs", {}), outputs),
-        )
-        made[name](*args, **kwargs)
-        outputs[name, index] = made[name]._inbound_nodes[-1].outputs
-
-    def tensor(place: Any) -> KerasTensor:
-        try:
-            return outputs[place[0], place[1]][place[2]]
-        except (KeyError, IndexError):
-            raise ValueError(
-                f"The config of the model {config.get('name')!r} is damaged: there is no output "
-                f"{place}."
-            ) from None
-
-    model = cls(
-        _placed(config["input_layers"], tensor),
-        _placed(config["output_layers"], tensor),
-        name=config.get("name"),
-    )
-    if config.get("trainable") is False:
-        model.trainable = False
-    return model
-
-
-def _is_place(value: Any) -> bool:
-    return (
-        isinstance(value, list | tuple)
-        and len(value) == 3
-        and isinstance(value[0], str)
-        and all(isinstance(i, int) for i in value[1:])
-    )
-
-
-def _placed(value: Any, tensor: Any) -> Any:
-    if _is_place(value):
-        return tensor(value)
-    if isinstance(value, dict):
-        return {key: _placed(item, tensor) for key, item in value.items()}
-    return [_placed(item, tensor) for item in value]
-
-
-def _is_tensor_config(value: Any) -> bool:
-    return isinstance(value, dict) and value.get("class_name") == "__keras_tensor__"
-
-
-def _is_ready(value: Any, outputs: dict[tuple[str, int], Any]) -> bool:
-    if _is_tensor_config(value):
-        name, node, _ = value["config"]["keras_history"]
-        return (name, node) in outputs
-    if isinstance(value, dict):
-        return all(_is_ready(item, outputs) for item in value.values())
-    return (
-        all(_is_ready(item, outputs) for item in value) if isinstance(value, list | tuple) else True
-    )
-
-
-def _filled(value: Any, outputs: dict[tuple[str, int], Any]) -> Any:
-    if _is_tensor_config(value):
-        name, node, index = value["config"]["keras_history"]
-        return outputs[name, node][index]
-    if isinstance(value, dict):
-        if "class_name" in value and "config" in value:
-            return deserialize_keras_object(value)
-        return {key: _filled(item, outputs) for key, item in value.items()}
-    return [_filled(item, outputs) for item in value] if isinstance(value, list | tuple) else value

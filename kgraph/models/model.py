@@ -165,7 +165,8 @@ class Model(Trainer, Layer):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """The model that `get_config` described."""
-        from kgraph.models.functional import Functional, functional_from_config
+        from kgraph.models.functional import Functional
+        from kgraph.models.functional_config import functional_from_config
 
         described = {"name", "layers", "input_layers", "output_layers"} <= set(config)
         if described and cls in (Model, Functional):

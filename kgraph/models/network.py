@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+from kgraph.layers import Input
 from kgraph.ops import KerasTensor, Node
+from kgraph.utils import tree
 
-__all__ = ["Network"]
+__all__ = ["Network", "with_own_inputs"]
 
 
 class Network:
@@ -106,3 +108,28 @@ def _check_names(operations: Sequence[Any]) -> None:
                 "should be unique."
             )
         seen.add(operation.name)
+
+
+def with_own_inputs(inputs: Any, outputs: Any, name: str) -> tuple[Any, Any]:
+    """Inputs and outputs of a graph that begins with input layers.
+
+    An input that lies within another graph is replaced by a new input layer's, and all calls up to
+    the outputs are recorded anew from there; the layers are the same.
+    """
+    flat = tree.flatten(inputs)
+    if all(_maker(x, name).is_input for x in flat):
+        return inputs, outputs
+    new: dict[int, Any] = {}
+    for x in flat:
+        own = _maker(x, name).is_input
+        new[id(x)] = x if own else Input(batch_shape=x.shape, dtype=x.dtype, name=f"{x.name}CLONE")
+    begins = set(new)
+    for node in Network(flat, tree.flatten(outputs), name).nodes:
+        if node.is_input or any(id(x) in begins for x in node.output_tensors):
+            continue
+        args, kwargs = node.arguments.fill_in(new)
+        made = [KerasTensor(x.shape, x.dtype, name=f"{x.name}_clone") for x in node.outputs]
+        Node(operation=node.operation, call_args=args, call_kwargs=kwargs, outputs=made)
+        new.update({id(x): y for x, y in zip(node.outputs, made, strict=True)})
+    swapped = [tree.map_structure(lambda x: new[id(x)], part) for part in (inputs, outputs)]
+    return swapped[0], swapped[1]

@@ -113,10 +113,10 @@ class Trainer:
             "jit_compile": jit_compile,
         }
 
-    def get_compile_config(self) -> dict[str, Any] | None:
-        """The arguments of `compile`, fit for JSON; None for a model that was not compiled."""
+    def get_compile_config(self) -> dict[str, Any]:
+        """The arguments of `compile`, fit for JSON; empty for a model that was not compiled."""
         if self._compile_config is None:
-            return None
+            return {}
         config = {key: serialize_keras_object(value) for key, value in self._compile_config.items()}
         config["optimizer"] = serialize_keras_object(self.optimizer)
         return config
