@@ -6,10 +6,18 @@ Every element of a result is computed by itself, tap after tap in row-major orde
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from kgraph.codegen.llvm.emit import Operand, constant, is_floating, is_signed, register_type
+from kgraph.codegen.llvm.emit import (
+    Function,
+    Operand,
+    constant,
+    is_floating,
+    is_signed,
+    register_type,
+)
 from kgraph.codegen.llvm.lower.element import Evaluator
 from kgraph.codegen.llvm.lower.elementwise import combine
 from kgraph.codegen.llvm.lower.frame import Frame, Kernel
@@ -43,25 +51,48 @@ class _Windows:
         """The taps of a window."""
         return product(self.window)
 
-    def each(self, k: Kernel, start: Sequence[Operand], turn: _Turn) -> Sequence[Operand]:
-        """Goes through the taps in row-major order, handing accumulators on."""
+    def each(
+        self, k: Kernel, e: Evaluator, type_: TensorType, index: Index, start: Sequence[Operand],
+        turn: _Turn,
+    ) -> Sequence[Operand]:  # fmt: skip
+        """Goes through the taps that may lie in x in row-major order, handing accumulators on."""
         f = k.f
 
-        def nest(taps: list[Operand], number: Operand, values: Sequence[Operand]) -> (
-            Sequence[Operand]
-        ):  # fmt: skip
+        def nest(
+            taps: list[Operand], number: Operand, values: Sequence[Operand]
+        ) -> Sequence[Operand]:
             d = len(taps)
             if d == len(self.window):
                 return turn(taps, number, values)
             if self.window[d] == 1:
                 return nest([*taps, f.index(0)], number, values)
             size = k.size(self.window[d])
-            with f.carried_loop(0, size, values, name="tap") as loop:
+            first, stop = f.index(0), size
+            if self._alone(e, index[d], d):
+                first, stop = self._range(k, type_, index[d], d)
+            with f.carried_loop(first, stop, values, name="tap") as loop:
                 following = f.add(f.mul(number, size), loop.index)
                 loop.next(*nest([*taps, loop.index], following, loop.values))
             return loop.results
 
         return nest([], f.index(0), start)
+
+    def _alone(self, e: Evaluator, axis: Axis, d: int) -> bool:
+        """Have all lanes one window along the dim, so that its taps in x are a range?"""
+        return self.window[d] != 1 and self.base_dilation[d] == 1 and not (axis.step and e.lanes)
+
+    def _range(self, k: Kernel, type_: TensorType, axis: Axis, d: int) -> tuple[Operand, Operand]:
+        """The first tap in x, and the first behind x."""
+        f, gap = k.f, self.window_dilation[d]
+        low, high = self.padding[d]
+        before = f.sub(k.size(low), f.mul(axis.base, self.strides[d]))  # of x in the window
+        first, stop = f.index(0), k.size(self.window[d])
+        if not is_nonnegative(-1 * low):
+            first = f.sdiv(f.add(f.smax(before, 0), gap - 1), gap)
+        if not is_nonnegative(-1 * high):
+            behind = f.smax(f.add(before, k.size(type_.shape[d])), 0)
+            stop = f.smin(stop, f.sdiv(f.add(behind, gap - 1), gap))
+        return first, stop
 
     def place(
         self, k: Kernel, e: Evaluator, type_: TensorType, index: Index, taps: Sequence[Operand]
@@ -76,7 +107,9 @@ class _Windows:
                 f, f.sub(f.mul(tap, self.window_dilation[d]), k.size(low))
             )
             gap = self.base_dilation[d]
-            if gap > 1:
+            if self._alone(e, axis, d):
+                pass  # `each` leaves out the taps outside
+            elif gap > 1:
                 inside.append(f.compare("GE", at.base, 0))
                 inside.append(f.compare("EQ", f.srem(at.base, gap), 0))
                 at = Axis(f.sdiv(at.base, gap))
@@ -123,7 +156,7 @@ def lower_reduce_window(frame: Frame, op: ReduceWindow) -> None:
                     return [_where(e, inside, total, values[0])]
 
             first = constant(start, register_type(dtype, grid.lanes))
-            (total,) = w.each(k, [first], turn)
+            (total,) = w.each(k, e, op.x.type, index, [first], turn)
             e.store(result, op.result.type, index, guard, f.convert(total, dtype, op.x.dtype))
 
         grid.each(k, e, element)
@@ -181,7 +214,7 @@ def _launch_choice(frame: Frame, op: SelectAndScatter, w: _Windows) -> None:
 
             nothing = constant(0, register_type(dtype, grid.lanes))
             none = constant(-1, register_type("int32", grid.lanes))
-            _, taken = w.each(k, [nothing, none], turn)
+            _, taken = w.each(k, e, op.x.type, index, [nothing, none], turn)
             e.store(chosen, chosen_type, index, guard, taken)
 
         grid.each(k, e, element)
@@ -193,46 +226,61 @@ def _launch_choice(frame: Frame, op: SelectAndScatter, w: _Windows) -> None:
 def _launch_sums(frame: Frame, op: SelectAndScatter, w: _Windows) -> None:
     dtype = accumulator(op.x.dtype)
     chosen_type = op.source.type.with_dtype("int32")
-    # Seen from x, windows slide backwards over a source with holes.
-    back = replace(w, base_dilation=op.strides, strides=(1,) * op.x.type.rank)
-    grid = Grid.of(
-        op.x.shape,
-        [op.x.dtype, "int32"],
-        frame.target,
-        4 * likely(w.size),
-        back.vectors(op.x.shape),
-    )
+    live = [d for d, size in enumerate(op.x.shape) if size != 1]
+    apart = bool(live) and _is_apart(op, live[-1])
+    cost = 4 * max(likely(w.size) // math.prod(op.strides), 1)
+    grid = Grid.of(op.x.shape, [op.x.dtype, "int32"], frame.target, cost, apart)
 
     def write(k: Kernel) -> None:
         source, chosen, result = k.arguments
         f = k.f
         e = Evaluator(k, as_body(op), {}, grid.lanes)
-        # The window at 0 begins `low` before x: element i is tap t of the one at i + low - t.
-        lows = [k.size(low) for low, _ in op.padding]
-        turned = replace(back, padding=tuple((1, 1) for _ in op.padding))
 
         def element(index: Index, guard: Guard) -> None:
-            def turn(
-                taps: list[Operand], number: Operand, values: Sequence[Operand]
-            ) -> Sequence[Operand]:
-                with e.scope():
-                    shifts = [f.add(f.sub(low, t), 1) for low, t in zip(lows, taps, strict=True)]
-                    at, inside = turned.place(k, e, op.source.type, index, shifts)
-                    taken = _load(e, chosen, chosen_type, at, guard, inside)
-                    hit = f.compare("EQ", _wide(e, taken), f.convert(number, "int64", "int32"))
-                    new = _load(e, source, op.source.type, at, guard, inside)
-                    new = f.convert(new, op.x.dtype, dtype)
-                    total = combine(f, "sum", dtype, values[0], new)
-                    return [_where(e, [hit, *inside], total, values[0])]
+            def nest(at: list[Axis], number: Operand, total: Operand) -> Operand:
+                """Goes through the windows with the element, the last of them first."""
+                d = len(at)
+                if d == len(index):
+                    with e.scope():
+                        taken = e.load_from(chosen, chosen_type, tuple(at), guard)
+                        hit = f.compare("EQ", taken, f.convert(number, "int64", "int32"))
+                        new = e.load_from(source, op.source.type, tuple(at), guard)
+                        new = f.convert(new, op.x.dtype, dtype)
+                        return _where(e, [hit], combine(f, "sum", dtype, total, new), total)
+                if _is_apart(op, d):
+                    return nest([*at, index[d]], number, total)
+                size, stride = k.size(op.window[d]), op.strides[d]
+                place = f.add(index[d].base, k.size(op.padding[d][0]))
+                last = f.smin(_divided_down(f, place, stride), k.size(op.source.shape[d] - 1))
+                behind = f.add(_divided_down(f, f.sub(place, size), stride), 1)
+                count = f.sub(f.add(last, 1), f.smax(behind, 0))
+                with f.carried_loop(0, count, [total], name="window") as loop:
+                    window = f.sub(last, loop.index)
+                    tap = f.sub(place, f.mul(window, stride))
+                    following = f.add(f.mul(number, size), tap)
+                    loop.next(nest([*at, Axis(window)], following, loop.values[0]))
+                return loop.results[0]
 
             zero = constant(0, register_type(dtype, grid.lanes))
-            (total,) = w.each(k, [zero], turn)
+            total = nest([], f.index(0), zero)
             e.store(result, op.x.type, index, guard, f.convert(total, dtype, op.x.dtype))
 
         grid.each(k, e, element)
 
     places = [frame.pointer(op.source), frame.scratch(op), frame.pointer(op.result)]
     grid.launch(frame, ("window_sums", op_key(op)), "sum", places, write, op_symbols(op))
+
+
+def _is_apart(op: SelectAndScatter, d: int) -> bool:
+    """Has each index of the dim a window of its own?"""
+    return op.window[d] == 1 and op.strides[d] == 1 and op.padding[d] == (0, 0)
+
+
+def _divided_down(f: Function, x: Operand, by: int) -> Operand:
+    """`x / by`, rounded down; the machine rounds towards zero."""
+    if by == 1:
+        return x
+    return f.select(f.compare("LT", x, 0), f.sub(-1, f.sdiv(f.sub(-1, x), by)), f.sdiv(x, by))
 
 
 def _load(
