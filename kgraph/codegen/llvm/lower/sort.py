@@ -3,7 +3,8 @@
 A float's bits become an integer of the same order, NaN last and both zeros alike; descending order
 flips the bits, which keeps the order of equal ones. A row's keys and places are merged from one
 half of the thread's memory into the other, run length after run length; the sorted places then say
-what every operand's row is.
+what every operand's row is. A single key of at most 32 bits is sorted together with its place in
+one word, in runs of four at first. A few of many are found by insertion.
 """
 
 from __future__ import annotations
@@ -11,7 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from kgraph.codegen.llvm.emit import Function, Operand, is_floating, is_signed, item_bytes
+from kgraph.codegen.llvm.emit import (
+    I64,
+    Function,
+    Operand,
+    is_floating,
+    is_signed,
+    item_bytes,
+)
 from kgraph.codegen.llvm.lower.frame import Code, Frame, Kernel
 from kgraph.codegen.llvm.lower.keys import op_key, op_symbols
 from kgraph.codegen.llvm.lower.reduce import likely
@@ -22,7 +30,11 @@ from kgraph.ir import Dim, Shape, Size, product
 from kgraph.ir.ops.sort import Sort, TopK
 
 _ELEMENTS = 4096  # of a tile
+_RUN = 4  # packed words that are sorted in registers
+_NETWORK = ((0, 1), (2, 3), (0, 2), (1, 3), (1, 2))
+_FEW = 16  # the largest k of a top_k that inserts
 
+_PLACE = 0xFFFFFFFF  # the bits of a packed word's place
 # emit(kernel, row, where the sorted places lie)
 _Emit = Callable[[Kernel, "_Row", Operand], None]
 
@@ -70,7 +82,8 @@ def lower_top_k(frame: Frame, op: TopK) -> None:
             f.store_at(f.offset(indices, at, "int32"), "int32", f.convert(place, "int64", "int32"))
 
     def write(k: Kernel) -> None:
-        rows.write(k, k.arguments[:1], True, emit)
+        few = op.k if rows.packed and isinstance(op.k, int) and op.k <= _FEW else 0
+        rows.write(k, k.arguments[:1], True, emit, few)
 
     arguments = [frame.pointer(v) for v in (op.x, *op.results)]
     key = ("top_k", op_key(op))
@@ -118,8 +131,15 @@ class _Rows:
         return "int64" if isinstance(length, Dim) or length >= 2**31 else "int32"
 
     @property
+    def packed(self) -> bool:
+        """Are a key and its place one word?"""
+        return self.place == "int32" and len(self.keys) == 1 and item_bytes(self.keys[0]) <= 4
+
+    @property
     def columns(self) -> tuple[str, ...]:
-        """The dtypes of what is sorted: the keys and the place."""
+        """The dtypes of what is sorted: the keys and the place, or one word of both."""
+        if self.packed:
+            return ("uint64",)
         return (*(f"uint{8 * item_bytes(d)}" for d in self.keys), self.place)
 
     def slab(self) -> Size:
@@ -130,8 +150,8 @@ class _Rows:
         return total
 
     def _bytes(self, dtype: str) -> Size:
-        # One element more: a merge looks behind the end of its runs.
-        return ((self.shape[self.dim] + 1) * item_bytes(dtype) + 63) // 64 * 64
+        # Some elements more: a merge looks behind its runs, and the first runs are whole.
+        return ((self.shape[self.dim] + _RUN) * item_bytes(dtype) + 63) // 64 * 64
 
     def _count(self) -> Size:
         return product(self.shape[: self.dim]) * product(self.shape[self.dim + 1 :])
@@ -146,11 +166,22 @@ class _Rows:
 
     def load_place(self, f: Function, places: Operand, i: Operand) -> Operand:
         """The i-th of the sorted places, i64."""
+        if self.packed:
+            return f.and_(f.load_at(f.offset(places, i, "uint64"), "uint64"), _PLACE)
         place = f.load_at(f.offset(places, i, self.place), self.place)
         return f.convert(place, self.place, "int64")
 
-    def write(self, k: Kernel, keys: Sequence[Operand], descending: bool, emit: _Emit) -> None:
-        """Writes the kernel: sorts the rows of a tile and hands each to `emit`."""
+    def write(
+        self,
+        k: Kernel,
+        keys: Sequence[Operand],
+        descending: bool,
+        emit: _Emit,
+        few: int = 0,
+    ) -> None:
+        """Writes the kernel: sorts the rows of a tile, or finds the first `few` of each, and hands
+        each to `emit`.
+        """
         f = k.f
         copies: list[list[Operand]] = [[], []]
         offset: Size = 0
@@ -166,9 +197,60 @@ class _Rows:
         with f.loop(start, stop, name="row") as number:
             outer = f.mul(f.mul(f.udiv(number, inner), inner), length)
             row = _Row(number, f.add(outer, f.urem(number, inner)), inner, length)
-            self._fill(k, keys, row, descending, copies[0])
-            places = self._merge_all(k, length, *copies)
+            if few:
+                places = self._insert(k, keys[0], row, descending, copies[0][0], few)
+            else:
+                self._fill(k, keys, row, descending, copies[0])
+                places = self._merge_all(k, length, *copies)
             emit(k, row, places)
+
+    def _insert(
+        self, k: Kernel, key: Operand, row: _Row, descending: bool, words: Operand, few: int
+    ) -> Operand:
+        """The first few words of the row, kept sorted in registers."""
+        f = k.f
+        with f.carried_loop(0, row.length, [f.constant(-1, I64)] * few, name="i") as loop:
+            word = self._word(k, row, key, loop.index, descending)
+            choice = f.choose(f.compare("LT", word, loop.values[-1], signed=False))
+            with choice.then():
+                kept = []
+                for old in loop.values:
+                    kept.append(f.umin(old, word))
+                    word = f.umax(old, word)
+                choice.give(*kept)
+            with choice.otherwise():
+                choice.give(*loop.values)
+            loop.next(*choice.results)
+        for i, word in enumerate(loop.results):
+            f.store_at(f.offset(words, i, "uint64"), "uint64", word)
+        return words
+
+    def _word(self, k: Kernel, row: _Row, base: Operand, i: Operand, descending: bool) -> Operand:
+        """A key and its place, packed."""
+        f, dtype = k.f, self.keys[0]
+        number = _ordered(f, f.load_at(row.element(f, base, i, dtype), dtype), dtype)
+        number = f.not_(number) if descending else number
+        return f.or_(f.shl(f.resize(number, "i64", False), 32), i)
+
+    def _fill_packed(
+        self, k: Kernel, key: Operand, row: _Row, descending: bool, words: Operand
+    ) -> None:
+        """Words in sorted runs; the last is filled with words that are greater than all others."""
+        f = k.f
+        with f.loop(0, row.length, name="i") as i:
+            f.store_at(
+                f.offset(words, i, "uint64"), "uint64", self._word(k, row, key, i, descending)
+            )
+        for i in range(_RUN - 1):
+            behind = f.offset(words, f.add(row.length, i), "uint64")
+            f.store_at(behind, "uint64", f.constant(-1, I64))
+        with f.loop(0, row.length, _RUN, name="run") as i:
+            places = [f.offset(words, f.add(i, j), "uint64") for j in range(_RUN)]
+            run = [f.load_at(place, "uint64") for place in places]
+            for a, b in _NETWORK:
+                run[a], run[b] = f.umin(run[a], run[b]), f.umax(run[a], run[b])
+            for place, word in zip(places, run, strict=True):
+                f.store_at(place, "uint64", word)
 
     def _fill(
         self,
@@ -178,6 +260,9 @@ class _Rows:
         descending: bool,
         columns: Sequence[Operand],
     ) -> None:
+        if self.packed:
+            self._fill_packed(k, keys[0], row, descending, columns[0])
+            return
         f = k.f
         with f.loop(0, row.length, name="i") as i:
             for base, dtype, wide, column in zip(
@@ -193,9 +278,11 @@ class _Rows:
     def _merge_all(
         self, k: Kernel, length: Operand, first: list[Operand], second: list[Operand]
     ) -> Operand:
-        """Merges runs of 1, 2, 4, ... from one copy into the other; gives the sorted places."""
+        """Merges runs, then those twice as long, from one copy into the other; gives the places."""
         f = k.f
-        with f.while_loop([f.index(1), *first, *second]) as loop:
+        start = f.index(_RUN if self.packed else 1)
+        length = f.mul(divided_up(k, length, start), start)
+        with f.while_loop([start, *first, *second]) as loop:
             width, *columns = loop.values
             source, target = columns[: len(first)], columns[len(first) :]
             loop.test(f.compare("LT", width, length))
@@ -205,7 +292,7 @@ class _Rows:
                 high = f.smin(f.add(low, double), length)
                 self._merge(k, (low, middle, high), source, target)
             loop.next(double, *target, *source)
-        return loop.results[len(first)]
+        return loop.results[len(first)]  # the last column of the sorted copy
 
     def _merge(
         self,
@@ -227,7 +314,8 @@ class _Rows:
                 f.load_at(f.offset(p, right, d), d)
                 for p, d in zip(source, self.columns, strict=True)
             ]
-            smaller = _less(f, rights[:-1], lefts[:-1])
+            keys = 1 if self.packed else len(self.keys)
+            smaller = _less(f, rights[:keys], lefts[:keys])
             wins = f.and_(f.compare("LT", right, high), smaller)
             wins = f.or_(wins, f.compare("GE", left, middle))
             for p, d, x, y in zip(target, self.columns, lefts, rights, strict=True):
