@@ -11,7 +11,7 @@ __all__ = ["LambdaCallback"]
 
 @keras_export("keras.callbacks.LambdaCallback")
 class LambdaCallback(Callback):
-    """Calls the given functions at their points; further keyword arguments name any other hook of `Callback`."""
+    """Calls the given functions at their points; other keyword arguments name other hooks."""
 
     def __init__(
         self,

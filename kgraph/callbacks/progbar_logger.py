@@ -12,7 +12,7 @@ __all__ = ["ProgbarLogger"]
 
 @keras_export("keras.callbacks.ProgbarLogger")
 class ProgbarLogger(Callback):
-    """Shows a bar with time and metrics on a terminal, or one line per epoch elsewhere and with `verbose=2`."""
+    """A bar with time and metrics on a terminal, one line per epoch elsewhere (`verbose=2`)."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ from kgraph.ir.ops.reduce import Reduce
 
 
 def flops(op: Op) -> Size:
-    """Floating-point operations, a fused multiply-add counted as two, a transcendental function as one."""
+    """Floating-point operations: a multiply-add counts as two, a transcendental function as one."""
     if isinstance(op, DotGeneral):
         return 2 * op.result.type.size * product(op.lhs.shape[d] for d in op.lhs_contract)
     if isinstance(op, Convolution):

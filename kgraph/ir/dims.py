@@ -64,7 +64,7 @@ class Dim:
     __repr__ = __str__
 
     def _takes(self, other: object) -> bool:
-        """Is `other` a size? Asks for the number where it is a fraction; tensors answer themselves."""
+        """Is `other` a size? A fraction asks for the number; tensors answer themselves."""
         if isinstance(other, int | Dim | Integral):
             return True
         if isinstance(other, Real):

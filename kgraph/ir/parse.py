@@ -20,7 +20,7 @@ _STRING = r'"(?:[^"\\]|\\.)*"'
 _HEAD = re.compile(r"fn\s*(?P<name>[\w./:-]*)\s*\((?P<params>.*)\)$")
 _PLACE = rf"(?: @ (?P<path>{_STRING})(?: (?P<file>{_STRING}):(?P<line>\d+))?)?"
 _OP = re.compile(rf"(?P<left>%.*?) = (?P<op>\w+)(?P<rest>.*?){_PLACE}(?P<open> {{)?$")
-_OPERAND = re.compile(r"\s*(?:(?P<one>%[\w.]+)|\[(?P<many>(?:\s*%[\w.]+\s*,?)*)\])\s*(?:,|$)")
+_OPERAND = re.compile(r"\s*(?:(?P<one>%[\w./:-]+)|\[(?P<many>(?:\s*%[\w./:-]+\s*,?)*)\])\s*(?:,|$)")
 
 
 class _Lines:

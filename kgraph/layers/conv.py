@@ -249,7 +249,7 @@ class Conv1D(BaseConv):
 
 @keras_export(["keras.layers.Conv2D", "keras.layers.Convolution2D"])
 class Conv2D(BaseConv):
-    """A convolution of inputs `(batch, height, width, channels)`; the arguments are those of `BaseConv`."""
+    """A convolution of inputs `(batch, height, width, channels)`; arguments as of `BaseConv`."""
 
     def __init__(
         self,
@@ -295,7 +295,7 @@ class Conv2D(BaseConv):
 
 @keras_export(["keras.layers.Conv3D", "keras.layers.Convolution3D"])
 class Conv3D(BaseConv):
-    """A convolution of inputs `(batch, depth, height, width, channels)`; the arguments are those of `BaseConv`."""
+    """A convolution of `(batch, depth, height, width, channels)`; arguments as of `BaseConv`."""
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ __all__ = ["DepthwiseConv1D", "DepthwiseConv2D"]
 
 
 class BaseDepthwiseConv(BaseConv):
-    """A convolution that makes `depth_multiplier` channels of each channel; further arguments are those of `BaseConv`."""
+    """Makes `depth_multiplier` channels of each channel; further arguments as of `BaseConv`."""
 
     def __init__(
         self,

@@ -63,7 +63,7 @@ class EinsumDense(Layer):
         self.bias: Any = None
 
     def _letters(self, rank: int) -> tuple[str, str, str]:
-        """The letters of input, kernel and output; an ellipsis stands for leading or trailing dims of the input."""
+        """The letters of input, kernel and output; an ellipsis stands for further dims."""
         match = re.fullmatch(
             r"([a-zA-Z.]+),([a-zA-Z]+)->([a-zA-Z.]+)", self.equation.replace(" ", "")
         )
@@ -81,9 +81,8 @@ class EinsumDense(Layer):
         left, kernel, out = self._letters(len(input_shape))
         sizes = dict(zip(left, input_shape, strict=True))
         given = self.partial_output_shape
-        for letter, size in zip(out[len(out) - len(given) :], given, strict=True):
-            if size is not None:
-                sizes[letter] = size
+        named = zip(out[len(out) - len(given) :], given, strict=True)
+        sizes.update({letter: size for letter, size in named if size is not None})
         return sizes, (left, kernel, out)
 
     def build(self, input_shape: Any) -> None:

@@ -94,7 +94,7 @@ class InputLayer(Layer):
 
 
 @keras_export(["keras.layers.Input", "keras.Input"])
-def Input(  # noqa: N802  # Keras's name
+def Input(
     shape: Any = None,
     batch_size: int | None = None,
     dtype: Any = None,

@@ -101,7 +101,7 @@ def assert_input_compatibility(input_spec: Any, inputs: Any, layer_name: str) ->
             )
 
 
-def _problem(spec: InputSpec, value: Any) -> str:
+def _problem(spec: InputSpec, value: Any) -> str:  # noqa: C901  # one test per field
     if value is None or not hasattr(value, "shape"):
         return "expected a tensor"
     shape = [d if isinstance(d, int) else None for d in value.shape]
@@ -117,7 +117,8 @@ def _problem(spec: InputSpec, value: Any) -> str:
         return f"expected dtype={spec.dtype}, found dtype={value.dtype}"
     for axis, size in spec.axes.items():
         if size is not None and shape[axis] not in (size, None):
-            return f"expected axis {axis} of the input shape to have the size {size}, found {shape[axis]}"
+            found = shape[axis]
+            return f"expected axis {axis} of the input shape to have the size {size}, found {found}"
     if wanted is None:
         return ""
     if spec.allow_last_axis_squeeze:
@@ -134,4 +135,5 @@ def _problem(spec: InputSpec, value: Any) -> str:
 def _described(value: Any) -> str:
     if not hasattr(value, "shape"):
         return f"{type(value).__name__} {value!r:.50}"
-    return f"shape={tuple(d if isinstance(d, int) else None for d in value.shape)}, dtype={value.dtype}"
+    shape = tuple(d if isinstance(d, int) else None for d in value.shape)
+    return f"shape={shape}, dtype={value.dtype}"

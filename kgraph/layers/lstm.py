@@ -81,7 +81,7 @@ class LSTMCell(RecurrentCell):
 
 @keras_export("keras.layers.LSTM")
 class LSTM(CellRNN):
-    """An `LSTMCell` over the steps of a sequence; the arguments are those of `LSTMCell` and `RNN`."""
+    """An `LSTMCell` over the steps of a sequence; arguments as of `LSTMCell` and `RNN`."""
 
     def __init__(
         self,

@@ -7,7 +7,8 @@ from kgraph.layers.layer import Layer
 from kgraph.registry import keras_export
 
 __all__ = [
-    "Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract", "add", "average", "concatenate", "dot",
+    "Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract",
+    "add", "average", "concatenate", "dot",
     "maximum", "minimum", "multiply", "subtract",
 ]  # fmt: skip
 

@@ -12,14 +12,16 @@ __all__ = ["BatchNormalization", "LayerNormalization"]
 
 @keras_export("keras.layers.BatchNormalization")
 class BatchNormalization(Layer):
-    """Normalises each channel: in training by the batch's mean and variance, else by their moving averages.
+    """Normalises each channel: in training by the batch's mean and variance, else by their moving
+    averages.
 
     Args:
         axis: that of the channels.
         momentum: of the moving averages.
         epsilon: is added to the variance.
         center, scale: whether there are a learned offset (beta) and factor (gamma).
-        beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer, beta_regularizer,
+        beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer,
+        beta_regularizer,
         gamma_regularizer, beta_constraint, gamma_constraint: names or objects.
         synchronized, renorm, renorm_clipping, renorm_momentum: only the defaults.
     """
@@ -46,12 +48,21 @@ class BatchNormalization(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        for name, value in (("synchronized", synchronized), ("renorm", renorm), ("renorm_clipping", renorm_clipping)):
+        for name, value in (
+            ("synchronized", synchronized),
+            ("renorm", renorm),
+            ("renorm_clipping", renorm_clipping),
+        ):
             if value:
                 raise ValueError(f"BatchNormalization: `{name}` is not supported; got {value!r}.")
         self.axis, self.momentum, self.epsilon = int(axis), momentum, epsilon
         self.center, self.scale = center, scale
-        self.synchronized, self.renorm, self.renorm_clipping, self.renorm_momentum = synchronized, renorm, renorm_clipping, renorm_momentum
+        self.synchronized, self.renorm, self.renorm_clipping, self.renorm_momentum = (
+            synchronized,
+            renorm,
+            renorm_clipping,
+            renorm_momentum,
+        )
         self.beta_initializer = initializers.get(beta_initializer)
         self.gamma_initializer = initializers.get(gamma_initializer)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
@@ -67,7 +78,10 @@ class BatchNormalization(Layer):
     def build(self, input_shape: Any) -> None:
         channels = input_shape[self.axis]
         if channels is None:
-            raise ValueError(f"BatchNormalization '{self.name}': axis {self.axis} of the input must be known; got the shape {input_shape}.")
+            raise ValueError(
+                f"BatchNormalization '{self.name}': axis {self.axis} of the input must be known; "
+                f"got the shape {input_shape}."
+            )
         shape = (channels,)
         if self.scale:
             self.gamma = self.add_weight(
@@ -80,11 +94,26 @@ class BatchNormalization(Layer):
             )
         if self.center:
             self.beta = self.add_weight(
-                shape=shape, name="beta", initializer=self.beta_initializer, regularizer=self.beta_regularizer, constraint=self.beta_constraint, autocast=False
+                shape=shape,
+                name="beta",
+                initializer=self.beta_initializer,
+                regularizer=self.beta_regularizer,
+                constraint=self.beta_constraint,
+                autocast=False,
             )
-        self.moving_mean = self.add_weight(shape=shape, name="moving_mean", initializer=self.moving_mean_initializer, trainable=False, autocast=False)
+        self.moving_mean = self.add_weight(
+            shape=shape,
+            name="moving_mean",
+            initializer=self.moving_mean_initializer,
+            trainable=False,
+            autocast=False,
+        )
         self.moving_variance = self.add_weight(
-            shape=shape, name="moving_variance", initializer=self.moving_variance_initializer, trainable=False, autocast=False
+            shape=shape,
+            name="moving_variance",
+            initializer=self.moving_variance_initializer,
+            trainable=False,
+            autocast=False,
         )
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: channels})
 
@@ -95,14 +124,29 @@ class BatchNormalization(Layer):
         rank = len(x.shape)
         axes = [i for i in range(rank) if i != self.axis % rank]
         if training and self.trainable:
-            mean, variance = ops.moments(x, axes=axes) if mask is None else _masked_moments(x, axes, mask)
+            mean, variance = (
+                ops.moments(x, axes=axes) if mask is None else _masked_moments(x, axes, mask)
+            )
             self.moving_mean.assign(self.moving_mean * self.momentum + mean * (1.0 - self.momentum))
-            self.moving_variance.assign(self.moving_variance * self.momentum + variance * (1.0 - self.momentum))
+            self.moving_variance.assign(
+                self.moving_variance * self.momentum + variance * (1.0 - self.momentum)
+            )
         else:
-            mean, variance = ops.cast(self.moving_mean, x.dtype), ops.cast(self.moving_variance, x.dtype)
+            mean, variance = (
+                ops.cast(self.moving_mean, x.dtype),
+                ops.cast(self.moving_variance, x.dtype),
+            )
         offset = None if self.beta is None else ops.cast(self.beta, x.dtype)
         factor = None if self.gamma is None else ops.cast(self.gamma, x.dtype)
-        outputs = ops.batch_normalization(x, mean=mean, variance=variance, axis=self.axis, offset=offset, scale=factor, epsilon=self.epsilon)
+        outputs = ops.batch_normalization(
+            x,
+            mean=mean,
+            variance=variance,
+            axis=self.axis,
+            offset=offset,
+            scale=factor,
+            epsilon=self.epsilon,
+        )
         return ops.cast(outputs, dtype)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -152,7 +196,8 @@ class LayerNormalization(Layer):
         axis: an int or a list of them.
         epsilon: is added to the variance.
         center, scale: whether there are a learned offset (beta) and factor (gamma).
-        beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint:
+        beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint,
+        gamma_constraint:
         names or objects.
     """
 
@@ -171,10 +216,15 @@ class LayerNormalization(Layer):
         **kwargs: Any,
     ) -> None:
         if kwargs.pop("rms_scaling", False):
-            raise ValueError("LayerNormalization: `rms_scaling` is not supported. Use RMSNormalization.")
+            raise ValueError(
+                "LayerNormalization: `rms_scaling` is not supported. Use RMSNormalization."
+            )
         super().__init__(**kwargs)
         if not isinstance(axis, int | list | tuple):
-            raise TypeError(f"Expected an int or a list/tuple of ints for the argument 'axis', but received: {axis!r}")
+            raise TypeError(
+                "Expected an int or a list/tuple of ints for the argument 'axis', but received: "
+                f"{axis!r}"
+            )
         self.axis = list(axis) if isinstance(axis, list | tuple) else axis
         self.epsilon, self.center, self.scale = epsilon, center, scale
         self.beta_initializer = initializers.get(beta_initializer)
@@ -202,7 +252,12 @@ class LayerNormalization(Layer):
             )
         if self.center:
             self.beta = self.add_weight(
-                name="beta", shape=shape, initializer=self.beta_initializer, regularizer=self.beta_regularizer, constraint=self.beta_constraint, autocast=False
+                name="beta",
+                shape=shape,
+                initializer=self.beta_initializer,
+                regularizer=self.beta_regularizer,
+                constraint=self.beta_constraint,
+                autocast=False,
             )
 
     def call(self, inputs: Any) -> Any:
@@ -222,7 +277,10 @@ class LayerNormalization(Layer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         for axis in self.axis if isinstance(self.axis, list) else [self.axis]:
             if axis >= len(input_shape) or axis < -len(input_shape):
-                raise ValueError(f"Axis {axis} is out of bounds for input shape {input_shape}. Received: axis={self.axis}")
+                raise ValueError(
+                    f"Axis {axis} is out of bounds for input shape {input_shape}. Received: "
+                    f"axis={self.axis}"
+                )
         return input_shape
 
     def get_config(self) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from kgraph import ops
 from kgraph.layers.recurrent_cell import CellRNN, RecurrentCell
 from kgraph.layers.weight_options import passed_on
 from kgraph.registry import keras_export

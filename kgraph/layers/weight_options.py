@@ -1,4 +1,4 @@
-"""The options that say how a weight begins and what keeps it in bounds: initializers, regularizers, constraints."""
+"""The options of weights: initializers, regularizers, constraints."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ _HOMES = {"initializer": initializers, "regularizer": regularizers, "constraint"
 
 
 def take_options(layer: Any, **options: Any) -> None:
-    """Keeps each option as an attribute, names turned into objects: `kernel_initializer="zeros"`."""
+    """Keeps each option as an attribute, names turned into objects."""
     for name, value in options.items():
         setattr(layer, name, _home(name).get(value))
 
@@ -21,7 +21,7 @@ def weight_options(layer: Any, *names: str) -> dict[str, Any]:
 
 
 def passed_on(arguments: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """What a constructor hands to its base's: its own arguments, taken from its `locals()`, and `more`."""
+    """What a constructor hands to its base's: its arguments, from its `locals()`, and `more`."""
     own = {name: value for name, value in arguments.items() if name not in ("self", "__class__")}
     return {**own.pop("kwargs", {}), **own, **more}
 

@@ -142,7 +142,7 @@ def _spread(weight: Any, count: int, y_pred: Any, names: list[str] | None) -> li
 
 
 def output_names(y_pred: Any, count: int) -> list[str]:
-    """Names for outputs of a model that does not name them: the keys of a dict, or `output_0`, ..."""
+    """Names for outputs that the model does not name: a dict's keys, or `output_0`, ..."""
     if isinstance(y_pred, dict) and not any(tree.is_nested(v) for v in y_pred.values()):
         return sorted(y_pred)
     return [f"output_{i}" for i in range(count)]

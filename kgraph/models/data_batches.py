@@ -72,9 +72,8 @@ class ArraySource:
         # numpy's global generator is the one that `utils.set_random_seed` seeds
         if self.shuffle == "batch":
             whole = self.samples // self.batch_size
-            blocks = np.random.permutation(whole)[:, None] * self.batch_size + np.arange(
-                self.batch_size
-            )
+            first = np.random.permutation(whole)[:, None] * self.batch_size  # noqa: NPY002
+            blocks = first + np.arange(self.batch_size)
             return np.concatenate(
                 [blocks.ravel(), np.arange(whole * self.batch_size, self.samples)]
             )
@@ -151,7 +150,7 @@ def make_source(
     class_weight: Mapping[int, float] | None = None,
 ) -> ArraySource | GeneratorSource | PyDatasetSource:
     """The source for what `fit`, `evaluate` and `predict` accept as `x`."""
-    if isinstance(x, PyDataset) or isinstance(x, Iterator) or _is_iterable_of_batches(x):
+    if isinstance(x, PyDataset | Iterator) or _is_iterable_of_batches(x):
         for name, value in (("y", y), ("sample_weight", sample_weight)):
             if value is not None:
                 raise ValueError(
@@ -173,11 +172,14 @@ def make_source(
     weight = weights_of_classes(
         None if y is None else tree.map_structure(as_array, y), sample_weight, class_weight
     )
-    return ArraySource(x, y, weight, batch_size or 32, shuffle)
+    size = 32 if batch_size is None else batch_size
+    if not isinstance(size, int | np.integer) or size < 1:
+        raise ValueError(f"`batch_size` must be an int of at least 1; got {batch_size!r}.")
+    return ArraySource(x, y, weight, int(size), shuffle)
 
 
 def unpack(batch: Any) -> Batch:
-    """`(x, y, sample_weight)` of a batch as a generator or dataset gives it; lists count as `x` alone."""
+    """`(x, y, sample_weight)` of a batch as a generator gives it; lists count as `x` alone."""
     if not isinstance(batch, tuple):
         return batch, None, None
     if not 1 <= len(batch) <= 3:
@@ -279,7 +281,9 @@ def _endless() -> Iterator[int]:
         n += 1
 
 
-def _prepared(dataset: PyDataset, indices: Iterable[int]) -> Iterator[Any]:
+def _prepared(  # noqa: C901  # the threads share what surrounds them
+    dataset: PyDataset, indices: Iterable[int]
+) -> Iterator[Any]:
     """The batches in order, made by the dataset's workers, at most `max_queue_size` ahead."""
     waiting: queue.Queue[tuple[threading.Event, list[Any]] | None] = queue.Queue(
         dataset.max_queue_size

@@ -65,7 +65,16 @@ def check_split(x: Any, fraction: float) -> None:
 
 
 def plain(results: dict[str, Any]) -> dict[str, Any]:
-    """By name, and Python floats for scalars."""
+    """By name, and Python floats for scalars.
+
+    Raises:
+        TypeError: a step returned something else than a dict.
+    """
+    if not isinstance(results, dict):
+        raise TypeError(
+            "`train_step` and `test_step` must return a dict of numbers by their names; "
+            f"got {results!r}."
+        )
     return {
         name: float(value) if np.ndim(value) == 0 else np.asarray(value)
         for name, value in sorted(results.items())

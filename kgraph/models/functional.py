@@ -105,7 +105,7 @@ class Functional(Model):
 
     @property
     def output_names(self) -> list[str]:
-        """What the outputs are called in losses and metrics: the keys of a dict, else the names of their layers."""
+        """What losses and metrics call the outputs: a dict's keys, else the layers' names."""
         if isinstance(self._outputs_struct, dict) and not any(
             tree.is_nested(v) for v in self._outputs_struct.values()
         ):
@@ -139,7 +139,7 @@ class Functional(Model):
         return tree.map_structure(lambda x: values[id(x)], self._outputs_struct)
 
     def _standardized(self, inputs: Any) -> list[Any]:
-        """The inputs in the order of the model's, of its dtypes, a missing or surplus last axis of 1 adjusted."""
+        """The inputs in the order of the model's, of its dtypes, a last axis of 1 adjusted."""
         struct = self._inputs_struct
         if isinstance(inputs, dict) and not (
             isinstance(struct, dict) and set(struct) == set(inputs)

@@ -103,7 +103,7 @@ class Model(Trainer, Layer):
         show_trainable: bool = False,
         layer_range: Any = None,
     ) -> None:
-        """Prints a table of the layers, the shapes of their outputs and their numbers of weights."""
+        """Prints a table of the layers, their outputs' shapes and numbers of weights."""
         from kgraph.models.summary import print_summary
 
         print_summary(
@@ -115,7 +115,7 @@ class Model(Trainer, Layer):
         )
 
     def build(self, input_shape: Any = None, **kwargs: Any) -> None:
-        """Builds the layers of a subclassed model by a call on inputs of a shape, batch included."""
+        """Builds the layers of a subclassed model for inputs of a shape, batch included."""
         if self._is_graph_network() or input_shape is None or self.built:
             self.built = True
             return

@@ -1,4 +1,4 @@
-"""The graph of operations between KerasTensors, in the order in which a model runs and numbers them."""
+"""The graph between KerasTensors, in the order in which a model runs and numbers it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -44,7 +44,7 @@ class Network:
 def _reachable(
     inputs: Sequence[KerasTensor], outputs: Sequence[KerasTensor], name: str
 ) -> tuple[list[Node], dict[Any, int]]:
-    """The nodes from the inputs to the outputs, makers first, and when each operation was first met on the way back."""
+    """The nodes between, makers first, and when each operation was first met on the way back."""
     starts = {id(x) for x in inputs}
     done: dict[Node, None] = {}
     first_seen: dict[Any, int] = {}

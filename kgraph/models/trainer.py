@@ -122,7 +122,7 @@ class Trainer:
         return config
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles as `get_compile_config` said; builds the optimizer's state where the model is built."""
+        """Compiles as `get_compile_config` said; builds the optimizer's state of a built model."""
         self.compile(**deserialize_keras_object(config))
         if self.optimizer is not None and self.built:  # type: ignore[attr-defined]  # Layer
             self.optimizer.build(self.trainable_variables)  # type: ignore[attr-defined]  # Layer
@@ -174,7 +174,8 @@ class Trainer:
         parts += [ops.sum(extra) for extra in self.losses]  # type: ignore[attr-defined]  # Layer
         if not parts:
             raise ValueError(
-                f"The model {self.name!r} has no loss to minimise. Give `compile(loss=...)` and targets `y`, or call "  # type: ignore[attr-defined]  # Layer
+                f"The model {self.name!r} has no loss to minimise. "  # type: ignore[attr-defined]  # Layer
+                "Give `compile(loss=...)` and targets `y`, or call "
                 "`add_loss` in a layer."
             )
         total = parts[0]
@@ -191,7 +192,7 @@ class Trainer:
         return self.get_metrics_result()
 
     def get_metrics_result(self) -> dict[str, Any]:
-        """The results of all metrics by name; those of a metric with several results as they are."""
+        """The results of all metrics by name."""
         shown = {
             id(metric): name
             for name, metric in (self._compile_metrics.named() if self._compile_metrics else ())
@@ -369,7 +370,7 @@ class Trainer:
         callbacks: Any = None,
         return_dict: bool = False,
     ) -> Any:
-        """The loss and metrics on given data: a list in the order of the names, a number if there is one, or a dict."""
+        """The loss and metrics on data: a list in the order of the names, a number, or a dict."""
         self._assert_compiled("evaluate")
         source = make_source(x, y, sample_weight, batch_size=batch_size)
         callback_list = self._callbacks(

@@ -32,7 +32,7 @@ windows = RuleSet("windows")
 
 
 class SliceWindows(Pass):
-    """Writes `reduce_window` and `select_and_scatter` with up to 32 elements a window as elementwise ops on slices.
+    """Writes windows of up to 32 elements, and their gradients, as elementwise ops on slices.
 
     Exact but for the rounding of 16-bit sums, which stay as they are. After it, only large windows
     are left.

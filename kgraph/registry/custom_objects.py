@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
 from kgraph.registry.exports import keras_export
@@ -16,7 +17,8 @@ Registered = TypeVar("Registered")
 
 _CUSTOM: dict[str, Any] = {}
 _NAMES: dict[Any, str] = {}
-_SCOPE: ContextVar[Mapping[str, Any]] = ContextVar("custom_objects", default={})
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_SCOPE: ContextVar[Mapping[str, Any]] = ContextVar("custom_objects", default=_NOTHING)
 
 
 @keras_export(
@@ -97,7 +99,7 @@ def get_registered_object(
     custom_objects: Mapping[str, Any] | None = None,
     module_objects: Mapping[str, Any] | None = None,
 ) -> Any:
-    """The object of a name: of the open scopes, the table, `custom_objects`, then `module_objects`; None if unknown."""
+    """The object of a name, from the open scopes, the table, then the arguments; else None."""
     for table in (_SCOPE.get(), _CUSTOM, custom_objects or {}, module_objects or {}):
         if name in table:
             return table[name]

@@ -27,7 +27,7 @@ _PLAIN = (str, bool, int, float, type(None))
 
 
 @keras_export(["keras.saving.serialize_keras_object", "keras.utils.serialize_keras_object"])
-def serialize_keras_object(obj: Any) -> Any:
+def serialize_keras_object(obj: Any) -> Any:  # noqa: C901, PLR0911  # a line per kind of object
     """`obj` as a structure that JSON can hold.
 
     Args:

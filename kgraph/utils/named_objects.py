@@ -5,9 +5,8 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from kgraph.utils.naming import to_snake_case
-
 from kgraph import registry
+from kgraph.utils.naming import to_snake_case
 
 __all__ = ["NamedObjects"]
 

@@ -86,7 +86,9 @@ class Progbar:
         if self.target:
             digits = len(str(self.target))
             filled = min(self.width, self.width * self.seen // max(self.target, 1))
-            bar = f"\033[1m{self.seen:>{digits}}/{self.target}\033[0m \033[32m{'━' * filled}\033[0m\033[37m{'━' * (self.width - filled)}\033[0m"
+            done, rest = "━" * filled, "━" * (self.width - filled)
+            bar = f"\033[1m{self.seen:>{digits}}/{self.target}\033[0m "
+            bar += f"\033[32m{done}\033[0m\033[37m{rest}\033[0m"
             length = 2 * digits + 2 + self.width
         else:
             bar, length = f"\033[1m{self.seen:>7}/Unknown\033[0m", 15
@@ -104,7 +106,8 @@ class Progbar:
         per_step = spent / max(steps, 1)
         if finalize or not self.target:
             return f"{_duration(now - self._started)} {_per_step(per_step)}/{self.unit_name}"
-        return f"\033[1m{_duration(per_step * (self.target - self.seen))}\033[0m {_per_step(per_step)}/{self.unit_name}"
+        left = _duration(per_step * (self.target - self.seen))
+        return f"\033[1m{left}\033[0m {_per_step(per_step)}/{self.unit_name}"
 
 
 def _duration(seconds: float) -> str:
