@@ -1,4 +1,4 @@
-"""Gradients: of whole programs against JAX, of control flow against finite differences, and ties."""
+"""Gradients: of programs against JAX, of control flow against finite differences, and ties."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def region(types: list[TensorType], body: Callable[..., object]) -> Function:
 
 
 def with_gradients(fn: Function, wrt: list[int], order: int = 1) -> Function:
-    """Loss and gradients of a function that returns a scalar; of order 2, those of their squares."""
+    """Loss and gradients of a scalar function; of order 2, those of a sum of their squares."""
     b = Builder()
     params = [b.param(label, p.type) for label, p in zip(fn.param_names, fn.params, strict=True)]
     (loss,) = b.inline(fn, params)

@@ -1,4 +1,4 @@
-"""Memory plans: a checker that runs the schedule byte by byte and sees every value overwritten too early."""
+"""Memory plans, by a checker that runs the schedule and notes for each byte who wrote it."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def bytes_of(size: Size) -> int:
 class Memory:
     """Who wrote each byte last: buffers by name, donated ones under the name of the parameter."""
 
-    def __init__(self, fn: Function, donated: Mapping[int, int], arena: Size) -> None:
-        self.fn, self.donated = fn, donated
+    def __init__(self, fn: Function, donated: Mapping[int, int], plan: MemoryPlan) -> None:
+        self.plan, self.donated = plan, donated
         self.bytes: dict[tuple[str, int], np.ndarray] = {}
         for i, p in enumerate(fn.params):
             self.bytes["param", i] = np.full(bytes_of(p.type.nbytes), id(p))
         for i, v in enumerate(fn.results):
             if i not in donated:
                 self.bytes["result", i] = np.zeros(bytes_of(v.type.nbytes), np.int64)
-        self.bytes["arena", 0] = np.zeros(bytes_of(arena), np.int64)
+        self.bytes["arena", 0] = np.zeros(bytes_of(plan.arena), np.int64)
 
     def at(self, place: object, nbytes: Size) -> np.ndarray:
         if isinstance(place, Arena):
@@ -61,6 +61,41 @@ class Memory:
         assert len(found) == bytes_of(nbytes), "a value lies beyond its buffer"
         return found
 
+    def written(self, v: Value) -> bool:
+        """Is the value still where it was written?"""
+        place = self.plan.places[v]
+        if isinstance(place, Elsewhere):
+            return True
+        return bool(np.all(self.at(place, v.type.nbytes) == id(root(v))))
+
+    def scribble(self, op: Op) -> None:
+        """Uses the scratch memory of the op."""
+        if op in self.plan.scratch:
+            self.at(Arena(self.plan.scratch[op]), scratch(op))[:] = -1
+        assert all(self.written(v) for v in op.operands), f"scratch of {op.name}"
+
+    def write(self, op: Op, k: int) -> None:
+        """Writes a result; what it overwrites must have been read in step."""
+        before = [v for v in op.operands if self.written(v)]
+        place = self.plan.places[op.results[k]]
+        if not isinstance(place, Elsewhere):
+            self.at(place, op.results[k].type.nbytes)[:] = id(op.results[k])
+        for j in [op.operands.index(v) for v in before if not self.written(v)]:
+            assert writes_over(op, j, k), f"{op.name} still reads operand {j}"
+
+    def run(self, op: Op) -> None:
+        """Reads the operands, writes the results."""
+        assert all(self.written(v) for v in op.operands), f"an operand of {op.name} is gone"
+        if isinstance(op, Reshape | AssumeShape):
+            assert self.plan.places[op.result] == self.plan.places[op.x]
+            return
+        self.scribble(op)
+        for k in range(len(op.results)):
+            self.write(op, k)
+        if op in self.plan.scratch:
+            self.at(Arena(self.plan.scratch[op]), scratch(op))[:] = -1
+        assert all(self.written(v) for v in op.results), f"results of {op.name} overlap"
+
 
 def root(v: Value) -> Value:
     while isinstance(v.op, Reshape | AssumeShape):
@@ -69,46 +104,13 @@ def root(v: Value) -> Value:
 
 
 def check(fn: Function, plan: MemoryPlan, donated: Mapping[int, int]) -> None:
-    """Every read finds what was written for it; scratch and results touch nothing that is wanted."""
-    memory = Memory(fn, donated, plan.arena)
-
-    def written(v: Value) -> bool:
-        place = plan.places[v]
-        if isinstance(place, Elsewhere):
-            return True
-        return bool(np.all(memory.at(place, v.type.nbytes) == id(root(v))))
-
+    """Every read finds what was written for it, and every result is there in the end."""
+    memory = Memory(fn, donated, plan)
     for op in fn.ops:
-        for j, v in enumerate(op.operands):
-            assert written(v), f"operand {j} of {op.name} was written over"
-        if isinstance(op, Reshape | AssumeShape):
-            assert plan.places[op.result] == plan.places[op.x]
-            continue
-        kept = {root(v) for v in op.operands}
-        if op in plan.scratch:
-            memory.at(Arena(plan.scratch[op]), 40)[:] = -1
-            assert all(written(v) for v in op.operands), f"scratch of {op.name}"
-        for k, v in enumerate(op.results):
-            if isinstance(plan.places[v], Elsewhere):
-                continue
-            memory.at(plan.places[v], v.type.nbytes)[:] = id(v)
-            overwritten = [x for x in kept if not written(x)]
-            for x in overwritten:
-                j = [root(y) for y in op.operands].index(x)
-                assert writes_over(op, j, k), (
-                    f"{op.name} overwrites operand {j} that it still reads"
-                )
-            kept -= set(overwritten)
-        assert all(written(v) for v in op.results), f"results of {op.name} overlap"
-        if op in plan.scratch:
-            memory.at(Arena(plan.scratch[op]), 40)[:] = -1
-            assert all(written(v) for v in op.results), f"scratch of {op.name} lies on a result"
-    staged = {i: written(v) for v, i in plan.copies}
-    assert all(staged.values()), "a result that is to be copied was written over"
+        memory.run(op)
     for i, v in enumerate(fn.results):
-        if (v, i) not in plan.copies:
-            assert plan.places[v] == Result(i)
-            assert np.all(memory.at(Result(i), v.type.nbytes) == id(v)), f"result {i} was lost"
+        assert memory.written(v), f"result {i} was lost"
+        assert (v, i) in plan.copies or plan.places[v] == Result(i)
 
 
 def random_function(seed: int) -> tuple[Function, dict[int, int]]:

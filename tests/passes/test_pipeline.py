@@ -1,4 +1,4 @@
-"""Whole programs: each pass alone and each prefix of the pipeline keep the interpreter's answers."""
+"""Whole programs: each pass alone and each prefix of the pipeline keep the answers."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-
 from kgraph.ir import Function, evaluate, parse, to_text, verify
 from kgraph.passes.prepare import split
 from tests.harness import assert_close, sample_inputs

@@ -1,4 +1,4 @@
-"""The jax backend: the graph as one function of `jax.lax` operations, jitted for each set of sizes."""
+"""The jax backend: a graph as one function of `jax.lax`, jitted for each set of sizes."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from kgraph.codegen import jax as backend
 from kgraph.codegen.jax import lowering
 from kgraph.codegen.jax.executable import JaxExecutable
 from kgraph.codegen.options import Options
-from kgraph.ir import Array, Function, TensorType, evaluate, parse
+from kgraph.ir import Array, Builder, Function, TensorType, evaluate, parse
 from tests.programs import MAKERS, Program, lstm, mlp
 
 OPTIONS = Options(backend="jax", verify=True)
@@ -112,11 +112,9 @@ def test_what_the_caller_writes_later_changes_nothing() -> None:
 
 
 def test_contractions_are_exact_unless_tf32_is_asked_for() -> None:
-    fn = parse("""
-        fn(%x: f32[2,2], %w: f32[2,2])
-          %0: f32[2,2] = dot_general %x, %w, lhs_batch=(), rhs_batch=(), lhs_contract=(1,), rhs_contract=(0,)
-          return %0
-    """)
+    b = Builder()
+    x, w = (b.param(label, TensorType((2, 2), "float32")) for label in "xw")
+    fn = b.function(b.dot_general(x, w, (), (), (1,), (0,)))
     for tf32, precision in ((False, "HIGHEST"), (True, "DEFAULT")):
         run = JaxExecutable(fn, tf32)
         text = str(jax.make_jaxpr(run._jitted({}))(np.ones((2, 2), "f4"), np.ones((2, 2), "f4")))

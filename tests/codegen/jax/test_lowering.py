@@ -15,7 +15,6 @@ from kgraph.passes.decompose import Decompose
 from tests.ops.cases import CASES
 from tests.ops.row import SIZES, Case
 
-
 SMALLEST = {"float16": 2.0**-14, "bfloat16": 2.0**-126, "float32": 2.0**-126, "float64": 2.0**-1022}
 
 
