@@ -241,8 +241,8 @@ class _Rows:
             f.store_at(
                 f.offset(words, i, "uint64"), "uint64", self._word(k, row, key, i, descending)
             )
-        for i in range(_RUN - 1):
-            behind = f.offset(words, f.add(row.length, i), "uint64")
+        for j in range(_RUN - 1):
+            behind = f.offset(words, f.add(row.length, j), "uint64")
             f.store_at(behind, "uint64", f.constant(-1, I64))
         with f.loop(0, row.length, _RUN, name="run") as i:
             places = [f.offset(words, f.add(i, j), "uint64") for j in range(_RUN)]
