@@ -225,6 +225,28 @@ CONVOLUTIONS: dict[str, Callable[[Builder], Value]] = {
         b, "b01f_01oi->b01f", _param(b, batch, 4, 4, 12), _param(b, 3, 3, 7, 12),
         padding=((2, 2), (1, 2)), lhs_dilation=(2, 2), reversal=(True, True),
     ),
+    "pointwise": lambda b: _convolved(
+        b, "b01f_01io->b01f", _param(b, batch, 4, 5, 40), _param(b, 1, 1, 40, 20)
+    ),
+    "pointwise input gradient": lambda b: _convolved(
+        b, "b01f_01oi->b01f", _param(b, batch, 4, 5, 20), _param(b, 1, 1, 40, 20),
+        reversal=(True, True),
+    ),
+    "pointwise weight gradient": lambda b: _convolved(
+        b, "f01b_i01o->01bf", _param(b, batch, 4, 5, 40), _param(b, batch, 4, 5, 20)
+    ),
+    "pointwise channels first": lambda b: _convolved(
+        b, "bf01_oi01->bf01", _param(b, batch, 40, 4, 5), _param(b, 20, 40, 1, 1)
+    ),
+    "pointwise with a stride": lambda b: _convolved(
+        b, "b01f_01io->b01f", _param(b, batch, 4, 5, 40), _param(b, 1, 1, 40, 20), strides=(2, 1)
+    ),
+    "pointwise in one dim": lambda b: _convolved(
+        b, "b01f_01io->b01f", _param(b, batch, 4, 5, 7), _param(b, 1, 5, 7, 20)
+    ),
+    "pointwise of any size": lambda b: _convolved(
+        b, "b01f_01io->b01f", _param(b, 2, batch, 5, 7), _param(b, 1, 1, 7, 20)
+    ),
     "weight gradient": lambda b: _convolved(
         b, "f01b_i01o->01bf", _param(b, batch, 9, 8, 5), _param(b, batch, 7, 6, 20)
     ),

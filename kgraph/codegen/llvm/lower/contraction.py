@@ -45,7 +45,7 @@ def single_slab(op: Op, target: Target) -> Size:
 def lower_contraction(frame: Frame, op: Op, hero: Op) -> None:
     """A contraction and what follows it on its sums."""
     contraction = Contraction.of(op, hero)
-    if isinstance(hero, DotGeneral):
+    if isinstance(contraction.hero, DotGeneral):
         lower_dot(frame, contraction, frame.scratches.get(op), frame.packed.get(op))
     else:
         _lower_convolution(frame, contraction, op)
@@ -115,7 +115,7 @@ def _lower_convolution(frame: Frame, contraction: Contraction, op: Op) -> None:
 def contraction_scratch(op: Op, hero: Op, target: Target) -> Size:
     """The memory that all tiles share."""
     contraction = Contraction.of(op, hero)
-    if isinstance(hero, DotGeneral):
+    if isinstance(contraction.hero, DotGeneral):
         return dot_scratch(contraction, target)
     choice = _Choice.of(contraction, target)
     if contraction.plain or choice.epilogue is not None:
@@ -126,7 +126,7 @@ def contraction_scratch(op: Op, hero: Op, target: Target) -> Size:
 def contraction_slab(op: Op, hero: Op, target: Target) -> Size:
     """The memory that a tile has for itself."""
     contraction = Contraction.of(op, hero)
-    if isinstance(hero, DotGeneral):
+    if isinstance(contraction.hero, DotGeneral):
         return dot_slab(contraction, target)
     choice = _Choice.of(contraction, target)
     if choice.weights is not None:
@@ -161,8 +161,8 @@ def packing_of(op: Op, target: Target) -> Packing | None:
     contraction = Contraction.of(op, hero)
     operand = op.operands.index(contraction.operands[1])
     scratch = contraction_scratch(op, hero, target)
-    if isinstance(hero, DotGeneral):
-        copies = Copies.of(hero)
+    if isinstance(contraction.hero, DotGeneral):
+        copies = Copies.of(contraction.hero)
         product = Product.of(copies.product, target, "")
         if copies.rhs is not None or not product.packable:
             return None

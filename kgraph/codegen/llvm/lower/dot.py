@@ -173,14 +173,11 @@ class Product:
             units = max(units, -(-_ROWS // unit))
         return Product(op, batch, m, n, k, swapped, spec, max(1, TILE // max(1, work)), units)
 
-    @property
-    def labels(self) -> list[str]:
-        """Of the result's dims."""
+    def labels(self, contraction: Contraction) -> list[str]:
+        """Of the result's dims: what counts through them."""
         rows, columns = ("column", "row") if self.swapped else ("row", "column")
-        op = self.op
-        return (
-            ["item"] * len(op.lhs_batch) + [rows] * len(op.lhs_free) + [columns] * len(op.rhs_free)
-        )
+        names = {"item": "item", "left": rows, "right": columns}
+        return [names[label] for label in contraction.labels]
 
     def slab(self, target: Target) -> Size:
         """Bytes of private memory of a tile."""
@@ -307,7 +304,7 @@ def lower_dot(
     assert isinstance(op, DotGeneral)
     copies = Copies.of(op)
     plan = Product.of(copies.product, frame.target, "", packed is not None)
-    epilogue = None if contraction.plain else Epilogue.of(contraction, plan.labels)
+    epilogue = None if contraction.plain else Epilogue.of(contraction, plan.labels(contraction))
     separate = not contraction.plain and epilogue is None
     operands = []
     at: Size = 0
@@ -390,7 +387,7 @@ def dot_scratch(contraction: Contraction, target: Target) -> Size:
     if contraction.plain:
         return total
     plan = Product.of(copies.product, target, "")
-    if Epilogue.of(contraction, plan.labels) is None:
+    if Epilogue.of(contraction, plan.labels(contraction)) is None:
         total = total + _aligned(sum_bytes(contraction))
     return total
 

@@ -17,10 +17,13 @@ from kgraph.codegen.llvm.lower.frame import Code, Frame
 from kgraph.codegen.llvm.lower.index import ZERO, Axis, Guard
 from kgraph.codegen.llvm.lower.keys import body_key, body_symbols
 from kgraph.codegen.llvm.lower.loops import Loop
+from kgraph.codegen.llvm.lower.pointwise import as_product, labels_of
 from kgraph.codegen.llvm.lower.space import Space, space_of
-from kgraph.ir import Builder, Fact, Op, Size, Value
+from kgraph.ir import Builder, Fact, Op, Size, TensorType, Value
 from kgraph.ir import Function as Graph
+from kgraph.ir.ops.contract import DotGeneral
 from kgraph.ir.ops.control import Fusion
+from kgraph.ir.ops.convolution import Convolution
 
 _STREAMS = 1  # arrays of the result's size that are read besides
 _INLINE = 3  # elementwise ops that are written out for every accumulator
@@ -31,11 +34,12 @@ class Contraction:
     """A contraction alone or as the hero of a fusion.
 
     Attributes:
-        hero: the op, over values of the fusion's body.
+        hero: the op, over values of the fusion's body; a convolution that is a product is one.
         operands: the hero's operands in memory.
         body: what follows it: a function of `inputs` and, last, of the hero's result.
         inputs: of the body, in memory.
         outputs: the results in memory.
+        labels: of a product: "item", "left" or "right" for each dim of the result.
     """
 
     hero: Op
@@ -43,14 +47,16 @@ class Contraction:
     body: Graph
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
+    labels: tuple[str, ...]
 
     @staticmethod
     def of(op: Op, hero: Op) -> Contraction:
         """From an op that is the hero, or a fusion around it."""
         b = Builder()
+        chief, labels = _as_product(hero)
         if op is hero:
             result = b.param("sum", hero.result.type)
-            return Contraction(hero, op.operands, b.function(result), (), op.results)
+            return Contraction(chief, op.operands, b.function(result), (), op.results, labels)
         assert isinstance(op, Fusion)
         outer = dict(zip(op.body.params, op.inputs, strict=True))
         inner: dict[Value, Value] = {}
@@ -65,9 +71,13 @@ class Contraction:
                 made = b.append(x.with_operands(tuple([inner[v] for v in x.operands])))
                 inner.update(zip(x.results, made, strict=True))
         body = b.function(*[inner[v] for v in op.body.results])
-        return Contraction(
-            hero, tuple([outer[v] for v in hero.operands]), body, tuple(inputs), op.results
-        )
+        operands = tuple([outer[v] for v in hero.operands])
+        return Contraction(chief, operands, body, tuple(inputs), op.results, labels)
+
+    @property
+    def type(self) -> TensorType:
+        """Of the hero's result."""
+        return self.body.params[-1].type
 
     @property
     def plain(self) -> bool:
@@ -77,7 +87,7 @@ class Contraction:
     @property
     def primary(self) -> int:
         """The result that the generated function stores: one that can hold unfinished sums."""
-        dtype = self.hero.result.dtype
+        dtype = self.type.dtype
         same = [i for i, v in enumerate(self.outputs) if v.dtype == dtype]
         return same[0] if same else 0
 
@@ -103,8 +113,7 @@ class Epilogue:
         That is where vectors of columns would not see vectors in memory, and where it reads several
         arrays besides: tile by tile that costs more than the sums' way to memory and back.
         """
-        body, shape = contraction.body, contraction.hero.result.shape
-        size = contraction.hero.result.type.size
+        body, shape, size = contraction.body, contraction.type.shape, contraction.type.size
         if sum(p.type.size == size for p in body.params[:-1]) > _STREAMS:
             return None
         space = space_of(body, body.results, shape, labels)
@@ -155,7 +164,7 @@ class Epilogue:
         pointers = {p: f.parameter(f"x{i}") for i, p in enumerate(body.params[:-1])}
         evaluator = Evaluator(code, body, pointers, value.lanes)
         guard = Guard(lanes=mask)
-        dtype = c.hero.result.dtype
+        dtype = c.type.dtype
         sums = f.convert(value, compute_dtype(dtype), dtype)
         evaluator.give(body.params[-1], index, guard, sums)
         stored = None
@@ -195,4 +204,15 @@ def launch_rest(frame: Frame, contraction: Contraction, sums: Operand) -> None:
 
 def sum_bytes(contraction: Contraction) -> Size:
     """The bytes of the hero's result."""
-    return contraction.hero.result.type.nbytes
+    return contraction.type.nbytes
+
+
+def _as_product(hero: Op) -> tuple[Op, tuple[str, ...]]:
+    """The hero, or the product that it is, and the labels of a product."""
+    if isinstance(hero, Convolution):
+        product = as_product(hero)
+        return (hero, ()) if product is None else (product, tuple(labels_of(hero)))
+    assert isinstance(hero, DotGeneral)
+    labels = ["item"] * len(hero.lhs_batch)
+    labels += ["left"] * len(hero.lhs_free) + ["right"] * len(hero.rhs_free)
+    return hero, tuple(labels)
