@@ -13,6 +13,7 @@ from kgraph.cli.steps import trace_step
 from kgraph.ir import Function, to_networkx, to_text
 from kgraph.passes.base import PASSES, Trail, run_passes
 from kgraph.passes.pipeline import llvm_pipeline
+from kgraph.runtime import default_options
 
 _STAGES = ("traced", "optimized", "llvm", "asm")
 
@@ -50,7 +51,8 @@ def dump(
         else trace_step(read_model(source), step)
     )
     trail = Trail()
-    optimized = run_passes(traced, llvm_pipeline(), trail=trail)
+    disabled = default_options().disabled
+    optimized = run_passes(traced, llvm_pipeline(), disabled=disabled, trail=trail)
     shown = traced if stage == "traced" else optimized
     if after is not None:
         shown = _after(trail, after)
@@ -120,7 +122,6 @@ def _native_text(fn: Function, stage: str) -> str:
     from kgraph.codegen.llvm.assemble import assembly
     from kgraph.codegen.llvm.fingerprint import target_of
     from kgraph.codegen.llvm.image import lower
-    from kgraph.runtime import default_options
 
     target = target_of(default_options())
     text = lower(fn, target).text

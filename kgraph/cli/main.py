@@ -1,4 +1,4 @@
-"""The command line: each command is a function of its own file; an error is one line and exit code 1."""
+"""The command line: a file for each command; an error is one line and an exit code."""
 
 import os
 import sys
@@ -41,6 +41,8 @@ def run(arguments: list[str]) -> int:
         AttributeError,
     ) as e:
         return _fail(str(e))
+    except Exception as e:  # a bug of ours: still one line, and told apart from a user's error
+        return _fail(f"internal error: {type(e).__name__}: {e}", 70)
     return 0
 
 

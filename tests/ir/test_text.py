@@ -142,3 +142,13 @@ def test_bad_text(text: str, line: int, message: str) -> None:
         parse(text)
     assert caught.value.line == line
     assert f"line {line}:" in str(caught.value)
+
+
+def test_names_of_parameters_may_be_paths() -> None:
+    text = (
+        "fn f(%dense/kernel: f32[3], %x: f32[3])\n"
+        "  %0: f32[3] = add %dense/kernel, %x\n"
+        "  %1: f32[6] = concatenate [%dense/kernel, %0], dim=0\n"
+        "  return %1, %dense/kernel\n"
+    )
+    assert to_text(parse(text)) == text
