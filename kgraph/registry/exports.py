@@ -1,6 +1,8 @@
 """The public names of built-in classes and functions, as files spell them."""
 
+import functools
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from typing import Any, TypeVar
 
 __all__ = ["exported", "exported_path", "keras_export"]
@@ -9,6 +11,9 @@ Exported = TypeVar("Exported")
 
 _BY_PATH: dict[str, Any] = {}
 _PATHS: dict[int, str] = {}  # id of the object -> its first path
+# What notes names when it is imported. Strings: these are higher floors, looked up from here only
+# when a file names what no part of the program has used yet.
+_PACKAGES = ("layers", "losses", "metrics", "models", "optimizers")
 
 
 def keras_export(path: str | Iterable[str]) -> Callable[[Exported], Exported]:
@@ -29,7 +34,15 @@ def keras_export(path: str | Iterable[str]) -> Callable[[Exported], Exported]:
 
 def exported(path: str) -> Any:
     """The class or function of a public name; None for an unknown one."""
+    if path not in _BY_PATH:
+        _import_all()
     return _BY_PATH.get(path)
+
+
+@functools.cache
+def _import_all() -> None:
+    for package in _PACKAGES:
+        import_module(f"kgraph.{package}")
 
 
 def exported_path(item: Any) -> str | None:
