@@ -2,7 +2,8 @@
 
 Reading order: `index.py`, `element.py` (values at an index), `elementwise.py` and `moves.py` (its
 tables), `space.py` and `tiling.py` (loops), `loops.py`, `reduce.py`; then `frame.py` (kernels and
-launches), `table.py`, `body.py`.
+launches), `table.py`, `body.py`. Ops with loops of their own have a file each;
+`grid.py` is for those that visit every index of a shape.
 """
 
 from kgraph.codegen.llvm.lower import (  # noqa: F401  # they fill the table
