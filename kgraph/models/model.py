@@ -107,11 +107,7 @@ class Model(Trainer, Layer):
         from kgraph.models.summary import print_summary
 
         print_summary(
-            self,
-            line_length=line_length,
-            print_fn=print_fn,
-            expand_nested=expand_nested,
-            show_trainable=show_trainable,
+            self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range
         )
 
     def build(self, input_shape: Any = None, **kwargs: Any) -> None:
