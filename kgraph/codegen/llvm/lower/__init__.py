@@ -1,10 +1,4 @@
-"""From ops to code: a table of lowerings by op class, over one evaluator of elements.
-
-Reading order: `index.py`, `element.py` (values at an index), `elementwise.py` and `moves.py` (its
-tables), `space.py` and `tiling.py` (loops), `loops.py`, `reduce.py`; then `frame.py` (kernels and
-launches), `table.py`, `body.py`. Ops with loops of their own have a file each;
-`grid.py` is for those that visit every index of a shape.
-"""
+"""From ops to code: a table of lowerings by op class. README.md beside this file is the way in."""
 
 from kgraph.codegen.llvm.lower import (  # noqa: F401  # they fill the table
     arg_reduce,

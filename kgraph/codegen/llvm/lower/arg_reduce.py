@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 from kgraph.codegen.llvm.emit import Operand, constant, is_floating, is_signed, register_type
 from kgraph.codegen.llvm.lower.element import Evaluator
+from kgraph.codegen.llvm.lower.elementwise import accumulator
 from kgraph.codegen.llvm.lower.frame import Code, Frame, Kernel
 from kgraph.codegen.llvm.lower.index import ALWAYS, ZERO, Axis, Guard, Index
 from kgraph.codegen.llvm.lower.keys import op_key, op_symbols
 from kgraph.codegen.llvm.lower.loop_ops import as_body
 from kgraph.codegen.llvm.lower.loops import vector_lanes
-from kgraph.codegen.llvm.lower.reduce import accumulator, likely
 from kgraph.codegen.llvm.lower.space import Space, space_of
 from kgraph.codegen.llvm.lower.table import lowers
-from kgraph.codegen.llvm.lower.tiling import Tiling, strips, tile_elements
+from kgraph.codegen.llvm.lower.tiling import Tiling, likely, strips, tile_elements
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Function, Value
 from kgraph.ir.ops.reduce import ArgReduce

@@ -11,11 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kgraph.codegen.llvm.emit import DOUBLE, Operand, constant, register_type
-from kgraph.codegen.llvm.lower.elementwise import combine
+from kgraph.codegen.llvm.lower.elementwise import accumulator, combine
 from kgraph.codegen.llvm.lower.frame import Code, Frame, Kernel
 from kgraph.codegen.llvm.lower.index import Axis, Guard
 from kgraph.codegen.llvm.lower.loops import compute_bytes
-from kgraph.codegen.llvm.lower.reduce import accumulator
 from kgraph.codegen.llvm.lower.tiling import Tiling, strips
 from kgraph.ir import Size, numpy_dtype
 from kgraph.ir.ops.blocks import CHUNKS

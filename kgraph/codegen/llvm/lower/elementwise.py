@@ -70,6 +70,11 @@ def _widened(f: Function, x: Operand, dtype: str) -> Operand:
     return f.convert(x, dtype, "float32") if dtype in _HALVES else x
 
 
+def accumulator(dtype: str) -> str:
+    """The dtype that a long combination runs in."""
+    return "float32" if dtype in _HALVES else dtype
+
+
 def combine(f: Function, kind: str, dtype: str, x: Operand, y: Operand) -> Operand:
     """Two values by a kind of reduction; `dtype` is one that arithmetic is done in."""
     if kind == "sum":

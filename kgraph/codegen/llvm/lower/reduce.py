@@ -10,461 +10,18 @@ them. All orders follow from the sizes alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Sequence
 
-from kgraph.codegen.llvm.emit import Operand, constant, is_floating, register_type
-from kgraph.codegen.llvm.lower.element import Evaluator
-from kgraph.codegen.llvm.lower.elementwise import combine
-from kgraph.codegen.llvm.lower.frame import Code, Frame, Kernel
-from kgraph.codegen.llvm.lower.hoist import Hoisting
-from kgraph.codegen.llvm.lower.index import ALWAYS, ZERO, Axis, Guard, Index
+from kgraph.codegen.llvm.emit import Operand
+from kgraph.codegen.llvm.lower.combine import launch_combine
+from kgraph.codegen.llvm.lower.elementwise import accumulator
+from kgraph.codegen.llvm.lower.frame import Frame, Kernel
 from kgraph.codegen.llvm.lower.keys import body_key, body_symbols
-from kgraph.codegen.llvm.lower.loops import body_cost, compute_bytes, vector_lanes
-from kgraph.codegen.llvm.lower.space import Space, space_of
-from kgraph.codegen.llvm.lower.tiling import Tiling, divided_up, strips, tile_elements
+from kgraph.codegen.llvm.lower.reduce_kernel import ReductionKernel
+from kgraph.codegen.llvm.lower.reduction import CHUNKS, Reduction
+from kgraph.codegen.llvm.lower.tiling import divided_up
 from kgraph.codegen.llvm.target import Target
-from kgraph.ir import Function, Size, Value, bind_size, numpy_dtype, product, symbols_of
-from kgraph.ir.ops.common import identity
-from kgraph.ir.ops.reduce import Reduce
-
-_BLOCK = 256  # turns of a loop between which partial sums start anew
-_CHUNKS = 64  # the most chunks that a reduction is split into
-_COMBINED = 4096  # elements of a tile that combines chunks
-_VECTORS = 4  # of partial results side by side
-_LIKELY = 128  # the value of a symbol that is assumed where work is weighed
-
-Sums: TypeAlias = "tuple[Operand, ...]"
-
-
-def likely(size: Size) -> int:
-    """A number to weigh work with: symbols are taken to be 128."""
-    number = bind_size(size, dict.fromkeys(symbols_of(size), _LIKELY))
-    assert isinstance(number, int)
-    return number
-
-
-def accumulator(dtype: str) -> str:
-    """The dtype that a long combination runs in."""
-    return "float32" if dtype in ("float16", "bfloat16") else dtype
-
-
-@dataclass(frozen=True)
-class Reduction:
-    """A body with reductions of one shape over the same dims, and how it is computed.
-
-    Attributes:
-        reduces: the reductions; results of the body that are none of theirs are elementwise.
-        space: of their operands; no run has both kept and reduced dims.
-        elements: kept elements of a tile.
-        chunk: 0, or the least length of a chunk of the first reduced run.
-    """
-
-    body: Function
-    reduces: tuple[Reduce, ...]
-    space: Space
-    lanes: int
-    vectors: int
-    elements: int
-    chunk: int
-
-    @staticmethod
-    def of(body: Function, target: Target) -> Reduction:
-        """How the body is computed on a target."""
-        reduces = tuple(op for op in body.ops if isinstance(op, Reduce))
-        first = reduces[0]
-        roots = [op.x for op in reduces]
-        roots += [v for v in body.results if not isinstance(v.op, Reduce)]
-        labels = [d in first.dims for d in range(first.x.type.rank)]
-        space = space_of(body, roots, first.x.shape, labels)
-        lanes = vector_lanes(body, space, target)
-        cost = body_cost(body)
-        wanted = tile_elements(cost)
-        kept = likely(
-            product(
-                s for r, s in zip(space.runs, space.sizes, strict=True) if r[0] not in first.dims
-            )
-        )
-        total = likely(first.x.type.size)
-        depth = max(total // max(kept, 1), 1)
-        elements = max(wanted // depth, max(lanes, 1) * _VECTORS)
-        chunk = 0
-        runs = [s for r, s in zip(space.runs, space.sizes, strict=True) if r[0] in first.dims]
-        if runs and total >= 4 * wanted and kept // elements < 8:
-            chunk = max(1, wanted * likely(runs[0]) // total)
-        columns = likely(space.sizes[-1]) if space.runs else 1
-        vectors = min(_VECTORS, max(1, columns // max(lanes, 1)))
-        vectors = vectors if lanes and cost <= 16 else 1
-        return Reduction(body, reduces, space, lanes, vectors, elements, chunk)
-
-    def is_reduced(self, run: Sequence[int]) -> bool:
-        """Is it a run of reduced dims?"""
-        return run[0] in self.reduces[0].dims
-
-    @property
-    def kept(self) -> list[int]:
-        """The runs that are kept."""
-        return [k for k, run in enumerate(self.space.runs) if not self.is_reduced(run)]
-
-    @property
-    def reduced(self) -> list[int]:
-        """The runs that are reduced."""
-        return [k for k, run in enumerate(self.space.runs) if self.is_reduced(run)]
-
-    def scratch(self) -> Size:
-        """Bytes for the partial results."""
-        if not self.chunk:
-            return 0
-        return _CHUNKS * 8 * len(self.reduces) * self.reduces[0].result.type.size
-
-    def sizes(self, code: Code) -> list[Operand]:
-        """Those of the runs."""
-        return [code.size(s) for s in self.space.sizes]
-
-    def tiling(self, code: Code, sizes: Sequence[Operand]) -> Tiling:
-        """Of the kept runs; where the last run is reduced, a column of its own stands for it."""
-        kept = [sizes[k] for k in self.kept]
-        if not self.columns_kept:
-            kept.append(code.f.index(1))
-        return Tiling.of(code, kept, self.elements)
-
-    @property
-    def columns_kept(self) -> bool:
-        """Do vectors run along a kept run?"""
-        return bool(self.space.runs) and not self.is_reduced(self.space.runs[-1])
-
-    def chunk_length(self, code: Code, size: Operand) -> Operand:
-        """The length of a chunk of the first reduced run."""
-        f = code.f
-        length = f.smax(divided_up(code, size, _CHUNKS), self.chunk)
-        if self.reduced == [len(self.space.runs) - 1] and self.lanes:
-            step = self.lanes * self.vectors
-            length = f.mul(divided_up(code, length, step), step)
-        return length
-
-    def launch(self, frame: Frame, scratch: Operand | None, places: Sequence[Operand]) -> None:
-        """Runs the kernel and, where there are chunks, the one that combines them."""
-        f = frame.f
-        sizes = self.sizes(frame)
-        count = self.tiling(frame, sizes).count()
-        places = list(places)
-        chunks = f.index(1)
-        if self.chunk:
-            assert scratch is not None
-            size = sizes[self.reduced[0]]
-            # Of no elements one chunk remains, which gives the identity.
-            chunks = f.smax(divided_up(frame, size, self.chunk_length(frame, size)), 1)
-            places.append(scratch)
-        key = ("reduce", body_key(self.body), self.lanes, self.elements, self.chunk)
-        frame.launch(
-            key, "reduce", places, f.mul(count, chunks), self.write, body_symbols(self.body)
-        )
-        if self.chunk:
-            assert scratch is not None
-            kept = frame.size(self.reduces[0].result.type.size)
-            results = places[len(self.body.params) :]
-            for i, op in enumerate(self.reduces):
-                part = f.offset_bytes(scratch, f.mul(kept, 8 * _CHUNKS * i))
-                into = results[self.body.results.index(op.result)]
-                dtypes = (accumulator(op.x.dtype), op.x.dtype)
-                launch_combine(frame, op.kind, dtypes, (part, into), kept, chunks)
-
-    def write(self, k: Kernel) -> None:
-        """Writes the kernel; its arguments are inputs, outputs, and the scratch of partials."""
-        _Writer(self, k).write()
-
-
-class _Writer:
-    """One reduction kernel being written."""
-
-    def __init__(self, plan: Reduction, k: Kernel) -> None:
-        self.plan, self.k, self.f = plan, k, k.f
-        body = plan.body
-        ends = (len(body.params), len(body.params) + len(body.results))
-        inputs = k.arguments[: ends[0]]
-        self.outputs = dict(zip(body.results, k.arguments[ends[0] : ends[1]], strict=True))
-        self.partials = k.arguments[ends[1]] if plan.chunk else None
-        self.sizes = plan.sizes(k)
-        self.evaluator = Evaluator(k, body, dict(zip(body.params, inputs, strict=True)), plan.lanes)
-        self.extras = [v for v in body.results if not isinstance(v.op, Reduce)]
-        self.chunk = k.f.index(0)
-        self.range: tuple[Operand, Operand] | None = None
-
-    def write(self) -> None:
-        plan, f = self.plan, self.f
-        tiling = plan.tiling(self.k, self.sizes)
-        Hoisting(self.evaluator, plan.body, plan.space).at([])
-        index = self.k.index
-        if plan.chunk:
-            count = tiling.count()
-            self.chunk, index = f.udiv(index, count), f.urem(index, count)
-            size = self.sizes[plan.reduced[0]]
-            length = plan.chunk_length(self.k, size)
-            first = f.mul(self.chunk, length)
-            self.range = (f.smin(first, size), f.smin(f.add(first, length), size))
-        rows, columns = tiling.bounds(index)
-
-        def row(axes: list[Axis]) -> None:
-            with self.evaluator.scope():
-                if plan.columns_kept:
-                    self._columns(axes, columns)
-                else:
-                    self._row(axes)
-
-        tiling.each_row(rows, row)
-
-    # Vectors along kept columns ---------------------------------------------------------------
-
-    def _columns(self, axes: list[Axis], columns: tuple[Operand, Operand]) -> None:
-        """Blocks of vectors side by side, then single ones."""
-        plan, f = self.plan, self.f
-        start, stop = columns
-        if plan.lanes and plan.vectors > 1:
-            width = plan.lanes * plan.vectors
-            whole = f.sub(stop, f.srem(f.sub(stop, start), width))
-            with f.loop(start, whole, width, name="c") as c:
-                self._column(
-                    axes, [Axis(f.add(c, v * plan.lanes), 1) for v in range(plan.vectors)], ALWAYS
-                )
-            start = whole
-        strips(self.k, (start, stop), plan.lanes, lambda c, guard: self._column(axes, [c], guard))
-
-    def _column(self, axes: list[Axis], columns: list[Axis], guard: Guard) -> None:
-        plan = self.plan
-        known = dict(zip(plan.kept, axes, strict=False))
-        last = len(plan.space.runs) - 1
-
-        def element(found: dict[int, Axis]) -> Sums:
-            each: list[Operand] = []
-            for column in columns:
-                each += self._elements({**found, last: column}, guard)
-            return tuple(each)
-
-        sums = self._nest(plan.reduced, known, len(columns), element)
-        count = len(plan.reduces)
-        for v, column in enumerate(columns):
-            self._store({**known, last: column}, sums[v * count : (v + 1) * count], guard)
-
-    # Vectors along reduced columns ------------------------------------------------------------
-
-    def _row(self, axes: list[Axis]) -> None:
-        """A row of results: vectors of partial results, combined at the end."""
-        plan, f = self.plan, self.f
-        known = dict(zip(plan.kept, axes, strict=False))
-        outer, last = plan.reduced[:-1], len(plan.space.runs) - 1
-
-        def column(found: dict[int, Axis]) -> Sums:
-            bounds = self._bounds(last, first=not outer)
-            return self._along(bounds, lambda c, guard: self._elements({**found, last: c}, guard))
-
-        if not plan.space.runs:
-            sums = self._combined(self._fresh(1), tuple(self._elements({}, ALWAYS)))
-        else:
-            sums = self._nest(outer, known, plan.vectors, column)
-        results = []
-        for i, op in enumerate(plan.reduces):
-            dtype = accumulator(op.x.dtype)
-            mine = list(sums[i :: len(plan.reduces)])
-            while len(mine) > 1:
-                half = len(mine) // 2
-                pairs = zip(mine[:half], mine[half : 2 * half], strict=True)
-                mine = [combine(f, op.kind, dtype, x, y) for x, y in pairs] + mine[2 * half :]
-            results.append(self._lanes(op.kind, dtype, mine[0]))
-        self._store(known, results, ALWAYS)
-
-    def _lanes(self, kind: str, dtype: str, vector: Operand) -> Operand:
-        return self.f.reduce_lanes(vector, lambda x, y: combine(self.f, kind, dtype, x, y))
-
-    def _along(
-        self, bounds: tuple[Operand, Operand], element: Callable[[Axis, Guard], list[Operand]]
-    ) -> Sums:
-        """Partial results over columns: blocks of vectors, then the rest into the first of them."""
-        plan, f = self.plan, self.f
-        start, stop = bounds
-        lanes, count = max(plan.lanes, 1), len(plan.reduces)
-        width = lanes * plan.vectors
-        whole = f.sub(stop, f.srem(f.sub(stop, start), width))
-
-        def block(c: Operand) -> Sums:
-            with self.evaluator.scope():
-                each: list[Operand] = []
-                for v in range(plan.vectors):
-                    each += element(Axis(f.add(c, v * lanes), 1), ALWAYS)
-            return tuple(each)
-
-        sums = self._loop(start, whole, width, plan.vectors, block)
-        if plan.lanes == 0 or whole.text == stop.text:
-            return sums
-
-        def single(c: Axis, guard: Guard) -> Sums:
-            with self.evaluator.scope():
-                values = tuple(element(c, guard))
-            if guard.lanes is not None:
-                values = tuple(
-                    f.select(guard.lanes, x, y) for x, y in zip(values, self._fresh(1), strict=True)
-                )
-            return values
-
-        first = sums[:count]
-        if plan.vectors > 1:
-            ends = f.sub(stop, f.srem(f.sub(stop, whole), lanes))
-            with f.carried_loop(whole, ends, first, lanes, name="c") as loop:
-                loop.next(*self._combined(loop.values, single(Axis(loop.index, 1), ALWAYS)))
-            first, whole = loop.results, ends
-        rest = f.sub(stop, whole)
-        if rest.constant == 0:
-            return (*first, *sums[count:])
-        choice = f.choose(f.compare("GT", rest, 0))
-        with choice.then():
-            tail = single(Axis(whole, 1), Guard(lanes=f.tail_mask(rest, lanes)))
-            choice.give(*self._combined(first, tail))
-        with choice.otherwise():
-            choice.give(*first)
-        return (*choice.results, *sums[count:])
-
-    # Both -------------------------------------------------------------------------------------
-
-    def _nest(
-        self,
-        runs: Sequence[int],
-        known: dict[int, Axis],
-        vectors: int,
-        element: Callable[[dict[int, Axis]], Sums],
-    ) -> Sums:
-        """Combines `element` over all indices of the runs."""
-        if not runs:
-            return element(known)
-
-        def turn(i: Operand) -> Sums:
-            with self.evaluator.scope():
-                return self._nest(runs[1:], {**known, runs[0]: Axis(i)}, vectors, element)
-
-        start, stop = self._bounds(runs[0], first=runs[0] == self.plan.reduced[0])
-        return self._loop(start, stop, 1, vectors, turn)
-
-    def _bounds(self, run: int, first: bool) -> tuple[Operand, Operand]:
-        if first and self.range is not None:
-            return self.range
-        return self.f.index(0), self.sizes[run]
-
-    def _loop(
-        self,
-        start: Operand,
-        stop: Operand,
-        step: int,
-        vectors: int,
-        element: Callable[[Operand], Sums],
-    ) -> Sums:
-        """Combines `element(i)`; long loops of sums in blocks, each with sums of its own."""
-        f = self.f
-
-        def plain(lo: Operand, hi: Operand) -> Sums:
-            with f.carried_loop(lo, hi, self._fresh(vectors), step, name="r") as loop:
-                loop.next(*self._combined(loop.values, element(loop.index)))
-            return loop.results
-
-        exact = all(
-            op.kind not in ("sum", "product") or not is_floating(op.x.dtype)
-            for op in self.plan.reduces
-        )
-        length = f.sub(stop, start).constant
-        if exact or (isinstance(length, int) and length <= 2 * _BLOCK * step):
-            return plain(start, stop)
-        with f.carried_loop(start, stop, self._fresh(vectors), step * _BLOCK, name="b") as blocks:
-            end = f.smin(f.add(blocks.index, step * _BLOCK), stop)
-            blocks.next(*self._combined(blocks.values, plain(blocks.index, end)))
-        return blocks.results
-
-    def _fresh(self, vectors: int) -> Sums:
-        """What every kind begins with."""
-        lanes = self.plan.lanes
-        each = []
-        for op in self.plan.reduces:
-            dtype = accumulator(op.x.dtype)
-            number = identity(op.kind, op.x.dtype).astype(numpy_dtype(dtype)).item()
-            each.append(constant(number, register_type(dtype, lanes)))
-        return tuple(each * vectors)
-
-    def _combined(self, xs: Sequence[Operand], ys: Sequence[Operand]) -> Sums:
-        reduces = self.plan.reduces
-        return tuple(
-            combine(self.f, op.kind, accumulator(op.x.dtype), x, y)
-            for op, x, y in zip(reduces * (len(xs) // len(reduces)), xs, ys, strict=True)
-        )
-
-    def _elements(self, found: dict[int, Axis], guard: Guard) -> list[Operand]:
-        """The operands of the reductions at an index; elementwise results are stored."""
-        plan, f = self.plan, self.f
-        index = self._index(found)
-        wanted = [*(op.x for op in plan.reduces), *self.extras]
-        values = self.evaluator.values(wanted, index, guard)
-        for v, value in zip(self.extras, values[len(plan.reduces) :], strict=True):
-            self.evaluator.store(self.outputs[v], v.type, index, guard, value)
-        lanes = plan.lanes
-        return [
-            f.convert(
-                f.splat(x, lanes) if x.lanes != lanes else x, op.x.dtype, accumulator(op.x.dtype)
-            )
-            for op, x in zip(plan.reduces, values, strict=False)
-        ]
-
-    def _index(self, found: dict[int, Axis]) -> Index:
-        return self.plan.space.index([found.get(k, ZERO) for k in range(len(self.plan.space.runs))])
-
-    def _store(self, found: dict[int, Axis], sums: Sequence[Operand], guard: Guard) -> None:
-        plan, f = self.plan, self.f
-        index = self._index(found)
-        kept = tuple(d for d in range(len(index)) if d not in plan.reduces[0].dims)
-        place = tuple(index[d] for d in kept)
-        for i, (op, value) in enumerate(zip(plan.reduces, sums, strict=True)):
-            dtype = accumulator(op.x.dtype)
-            if self.partials is None:
-                value = f.convert(value, dtype, op.x.dtype)
-                self.evaluator.store(self.outputs[op.result], op.result.type, place, guard, value)
-                continue
-            size = self.k.size(op.result.type.size)
-            base = f.offset_bytes(self.partials, f.mul(size, 8 * _CHUNKS * i))
-            base = f.offset(base, f.mul(self.chunk, size), dtype)
-            like = op.result.type.with_dtype(dtype)
-            self.evaluator.store(base, like, place, guard, value)
-
-
-def launch_combine(
-    frame: Frame,
-    kind: str,
-    dtypes: tuple[str, str],
-    places: tuple[Operand, Operand],
-    size: Operand,
-    chunks: Operand,
-) -> None:
-    """Combines partial results, chunk after chunk, for each of `size` elements.
-
-    `dtypes` are those of the partial results and of the result, `places` their memory.
-    """
-    dtype, result = dtypes
-    lanes = frame.target.lanes(compute_bytes(dtype))
-
-    def write(k: Kernel) -> None:
-        f = k.f
-        source, target, elements, count = k.arguments
-
-        def column(c: Axis, guard: Guard) -> None:
-            def part(chunk: Operand | int) -> Operand:
-                place = f.offset(f.offset(source, f.mul(chunk, elements), dtype), c.base, dtype)
-                return f.load_at(place, dtype, lanes, guard.lanes)
-
-            with f.carried_loop(1, count, [part(0)], name="chunk") as loop:
-                loop.next(combine(f, kind, dtype, loop.values[0], part(loop.index)))
-            value = f.convert(loop.results[0], dtype, result)
-            f.store_at(f.offset(target, c.base, result), result, value, guard.lanes)
-
-        tiling = Tiling.of(k, [elements], _COMBINED)
-        strips(k, tiling.bounds(k.index)[1], lanes, column)
-
-    key = ("combine", kind, dtype, result)
-    count = Tiling.of(frame, [size], _COMBINED).count()
-    frame.launch(key, f"combine_{kind}", [*places, size, chunks], count, write)
+from kgraph.ir import Function, Size, Value
 
 
 def launch_reduce(
@@ -476,9 +33,41 @@ def launch_reduce(
 ) -> None:
     """Lowers a body with reductions over values."""
     places = [frame.pointer(v) for v in (*inputs, *outputs)]
-    Reduction.of(body, frame.target).launch(frame, scratch, places)
+    _launch(frame, Reduction.of(body, frame.target), scratch, places)
 
 
 def reduce_scratch(body: Function, target: Target) -> Size:
     """The bytes that `launch_reduce` wants."""
     return Reduction.of(body, target).scratch()
+
+
+def _launch(
+    frame: Frame, plan: Reduction, scratch: Operand | None, places: Sequence[Operand]
+) -> None:
+    """Runs the kernel and, where there are chunks, the one that combines them."""
+
+    def write(k: Kernel) -> None:
+        ReductionKernel(plan, k).write()
+
+    f = frame.f
+    sizes = plan.sizes(frame)
+    count = plan.tiling(frame, sizes).count()
+    places = list(places)
+    chunks = f.index(1)
+    if plan.chunk:
+        assert scratch is not None
+        size = sizes[plan.reduced[0]]
+        # Of no elements one chunk remains, which gives the identity.
+        chunks = f.smax(divided_up(frame, size, plan.chunk_length(frame, size)), 1)
+        places.append(scratch)
+    key = ("reduce", body_key(plan.body), plan.lanes, plan.elements, plan.chunk)
+    frame.launch(key, "reduce", places, f.mul(count, chunks), write, body_symbols(plan.body))
+    if plan.chunk:
+        assert scratch is not None
+        kept = frame.size(plan.reduces[0].result.type.size)
+        results = places[len(plan.body.params) :]
+        for i, op in enumerate(plan.reduces):
+            part = f.offset_bytes(scratch, f.mul(kept, 8 * CHUNKS * i))
+            into = results[plan.body.results.index(op.result)]
+            dtypes = (accumulator(op.x.dtype), op.x.dtype)
+            launch_combine(frame, op.kind, dtypes, (part, into), kept, chunks)

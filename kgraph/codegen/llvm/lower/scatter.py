@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from kgraph.codegen.llvm.emit import Operand, item_bytes
 from kgraph.codegen.llvm.lower.copies import launch_copy_of
 from kgraph.codegen.llvm.lower.element import Evaluator
-from kgraph.codegen.llvm.lower.elementwise import combine
+from kgraph.codegen.llvm.lower.elementwise import accumulator, combine
 from kgraph.codegen.llvm.lower.frame import Code, Frame, Kernel
 from kgraph.codegen.llvm.lower.index import ALWAYS, ZERO, Axis, Guard
 from kgraph.codegen.llvm.lower.keys import op_key, op_symbols
 from kgraph.codegen.llvm.lower.loop_ops import as_body
 from kgraph.codegen.llvm.lower.loops import Loop, compute_bytes
-from kgraph.codegen.llvm.lower.reduce import accumulator
 from kgraph.codegen.llvm.lower.table import lowers, wants_scratch
 from kgraph.codegen.llvm.lower.tiling import divided_up, strips
 from kgraph.codegen.llvm.target import Target

@@ -22,9 +22,8 @@ from kgraph.codegen.llvm.emit import (
 )
 from kgraph.codegen.llvm.lower.frame import Code, Frame, Kernel
 from kgraph.codegen.llvm.lower.keys import op_key, op_symbols
-from kgraph.codegen.llvm.lower.reduce import likely
 from kgraph.codegen.llvm.lower.table import lowers, wants_slab
-from kgraph.codegen.llvm.lower.tiling import divided_up
+from kgraph.codegen.llvm.lower.tiling import divided_up, likely
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Dim, Shape, Size, product
 from kgraph.ir.ops.sort import Sort, TopK

@@ -15,6 +15,9 @@ from typing import TypeAlias
 from kgraph.codegen.llvm.emit import Operand
 from kgraph.codegen.llvm.lower.frame import Code
 from kgraph.codegen.llvm.lower.index import ALWAYS, ZERO, Axis, Guard
+from kgraph.ir import Size, bind_size, symbols_of
+
+_LIKELY = 128
 
 Bounds: TypeAlias = "tuple[Operand, Operand]"
 
@@ -25,6 +28,13 @@ _LEAST, _MOST = 1024, 16384  # elements of a tile
 def tile_elements(cost: int) -> int:
     """The elements of a tile, for so many operations per element."""
     return max(_LEAST, min(_MOST, WORK // max(cost, 1) // 64 * 64))
+
+
+def likely(size: Size) -> int:
+    """A number to weigh work with: symbols are taken to be 128."""
+    number = bind_size(size, dict.fromkeys(symbols_of(size), _LIKELY))
+    assert isinstance(number, int)
+    return number
 
 
 @dataclass(frozen=True)

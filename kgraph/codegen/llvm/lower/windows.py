@@ -19,14 +19,14 @@ from kgraph.codegen.llvm.emit import (
     register_type,
 )
 from kgraph.codegen.llvm.lower.element import Evaluator
-from kgraph.codegen.llvm.lower.elementwise import combine
+from kgraph.codegen.llvm.lower.elementwise import accumulator, combine
 from kgraph.codegen.llvm.lower.frame import Frame, Kernel
 from kgraph.codegen.llvm.lower.grid import Grid
 from kgraph.codegen.llvm.lower.index import Axis, Guard, Index
 from kgraph.codegen.llvm.lower.keys import op_key, op_symbols
 from kgraph.codegen.llvm.lower.loop_ops import as_body
-from kgraph.codegen.llvm.lower.reduce import accumulator, likely
 from kgraph.codegen.llvm.lower.table import lowers, wants_scratch
+from kgraph.codegen.llvm.lower.tiling import likely
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Shape, Size, TensorType, is_nonnegative, numpy_dtype, product
 from kgraph.ir.ops.common import identity
