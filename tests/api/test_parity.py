@@ -119,9 +119,11 @@ def assert_near(found: Any, expected: Any, bound: float, label: str = "") -> Non
 def check_first_step(channels: int, batch: int) -> None:
     for dropout in (0.5, 0.0):
         loss, expected = exact_gradients("reference", channels, batch, dropout)
-        others = {b: exact_gradients(b, channels, batch, dropout) for b in BACKENDS[1:]}
-        if not dropout:
-            others["keras"] = keras_gradients(channels, batch)
+        others = (
+            {b: exact_gradients(b, channels, batch, dropout) for b in BACKENDS[1:]}
+            if dropout
+            else {"keras": keras_gradients(channels, batch)}
+        )
         for name, (other, found) in others.items():
             assert abs(other - loss) <= STEP_NORM * abs(loss), name
             for i, (a, b) in enumerate(zip(found, expected, strict=True)):
