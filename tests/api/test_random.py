@@ -18,10 +18,16 @@ EXACT: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     *[("uniform", ((7, 13),), {"dtype": d}) for d in ("float16", "bfloat16", "float32")],
     ("uniform", ((7, 13), -2.5, 7.7), {}), ("uniform", ((), ), {}), ("uniform", ((0, 3),), {}),
     ("uniform", ((5, 4), 0.0, 1e-3), {}), ("uniform", ((3,), -0.05, 0.05), {}),
-    *[("randint", ((50,), 3, 99), {"dtype": d}) for d in ("int8", "uint8", "int16", "int32", "uint32")],
-    ("randint", ((50,), -7, 7), {}), ("randint", ((9,), 0, 256), {"dtype": "uint8"}), ("randint", ((9,), 5, 5), {}),
-    ("categorical", (LOGITS, 20), {}), ("dropout", (LOGITS, 0.3), {}), ("dropout", (LOGITS, 0.3, (None, 1)), {}),
-    ("dropout", (LOGITS, 0.0), {}), ("dropout", (LOGITS, 1.0), {}), ("dropout", (LOGITS.astype("float16"), 0.5), {}),
+    *[
+        ("randint", ((50,), 3, 99), {"dtype": d})
+        for d in ("int8", "uint8", "int16", "int32", "uint32")
+    ],
+    ("randint", ((50,), -7, 7), {}), ("randint", ((9,), 0, 256), {"dtype": "uint8"}),
+    ("randint", ((9,), 5, 5), {}),
+    ("categorical", (LOGITS, 20), {}), ("dropout", (LOGITS, 0.3), {}),
+    ("dropout", (LOGITS, 0.3, (None, 1)), {}),
+    ("dropout", (LOGITS, 0.0), {}), ("dropout", (LOGITS, 1.0), {}),
+    ("dropout", (LOGITS.astype("float16"), 0.5), {}),
     ("shuffle", (LOGITS,), {"axis": 1}), ("shuffle", (np.arange(20, dtype="int32"),), {}),
 ]  # fmt: skip
 

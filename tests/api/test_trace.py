@@ -137,8 +137,10 @@ def test_a_mask_as_an_index() -> None:
 
 
 KEYS: list[Any] = [
-    0, -1, slice(None), slice(1, None), slice(None, -1), slice(None, None, -1), slice(None, None, 2),
-    slice(2, 0, -1), None, ..., (0, 1), (slice(None), -1), (..., 0), (None, ..., None), (1, slice(0, 2)),
+    0, -1, slice(None), slice(1, None), slice(None, -1), slice(None, None, -1),
+    slice(None, None, 2),
+    slice(2, 0, -1), None, ..., (0, 1), (slice(None), -1), (..., 0), (None, ..., None),
+    (1, slice(0, 2)),
     (slice(None), None, 0), np.array([1, 0, 1]), (slice(None), np.array([[0, 2]])), [0, 1],
     (np.array([0, 1]), np.array([1, 2])), (0, slice(None), np.array([3, 1])),
 ]  # fmt: skip

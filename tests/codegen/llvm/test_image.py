@@ -1,4 +1,4 @@
-"""Whole functions as programs: donated state, results that are parameters, threads, other targets."""
+"""Whole functions as programs: donated state, parameters as results, threads, other targets."""
 
 from __future__ import annotations
 

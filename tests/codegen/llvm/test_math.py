@@ -142,7 +142,8 @@ def test_float64(target, name):
     exponents = random.integers(0, 2047, 20_000).astype(np.uint64) << 52
     any_bits = (random.integers(0, 2**52, 20_000).astype(np.uint64) | exponents).view(np.float64)
     x = np.concatenate([any_bits, -any_bits, single_inputs(20_000).astype(np.float64),
-                        random.uniform(-2, 2, 20_000), random.uniform(-720, 720, 5_000)])  # fmt: skip
+                        random.uniform(-2, 2, 20_000),
+                        random.uniform(-720, 720, 5_000)])  # fmt: skip
     check(name, loaded, x, bound, reference)
 
 

@@ -25,7 +25,8 @@ UNARY: dict[str, tuple[Any, float]] = {
     "exponential_minus_one": (lax.expm1, 4), "log": (lax.log, 2), "log_plus_one": (lax.log1p, 4),
     "logistic": (lax.logistic, 8), "tanh": (lax.tanh, 8), "tan": (lax.tan, 4), "sine": (lax.sin, 4),
     "cosine": (lax.cos, 4), "asin": (lax.asin, 8), "acos": (lax.acos, 8), "atan": (lax.atan, 4),
-    "sinh": (lax.sinh, 20), "cosh": (lax.cosh, 20), "asinh": (lax.asinh, 8), "acosh": (lax.acosh, 8),
+    "sinh": (lax.sinh, 20), "cosh": (lax.cosh, 20), "asinh": (lax.asinh, 8),
+    "acosh": (lax.acosh, 8),
     "atanh": (lax.atanh, 8), "erf": (lax.erf, 8), "erf_inv": (lax.erf_inv, 8),
 }  # fmt: skip
 BINARY: dict[str, tuple[Any, float]] = {
