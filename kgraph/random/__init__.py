@@ -9,6 +9,7 @@ from kgraph.random.distributions import (
     truncated_normal,
     uniform,
 )
+from kgraph.random.rejection import beta, binomial, gamma
 from kgraph.random.seed import (
     SeedGenerator,
     draw_seed,
@@ -18,9 +19,12 @@ from kgraph.random.seed import (
 
 __all__ = [
     "SeedGenerator",
+    "beta",
+    "binomial",
     "categorical",
     "draw_seed",
     "dropout",
+    "gamma",
     "global_seed_generator",
     "make_default_seed",
     "normal",

@@ -13,7 +13,7 @@ from kgraph.ops import standardize_dtype
 from kgraph.ops._creation import shape_of
 from kgraph.ops._promote import broadcast_value, common_dtype
 from kgraph.ops._trace import context_of
-from kgraph.random.bits import Key, bits, key_words, split
+from kgraph.random.bits import Key, bits, drawn_bits, key_words, split
 from kgraph.random.seed import draw_seed
 
 __all__ = [
@@ -35,7 +35,7 @@ _LAYOUT = {
 }
 
 
-def _float_dtype(dtype: Any, function: str) -> str:
+def float_dtype(dtype: Any, function: str) -> str:
     name = config.floatx() if dtype is None else standardize_dtype(dtype)
     if name not in FLOATS:
         raise ValueError(
@@ -51,9 +51,19 @@ def _entered(shape: Any, seed: Any, *more: Any) -> tuple[Any, Shape, Key]:
 
 
 def unit_floats(b: Any, key: Key, shape: Shape, dtype: str) -> Value:
-    """Floats of [0, 1): random mantissas under the exponent of 1, less 1."""
+    """Floats of [0, 1), one for each element of the shape."""
+    return _unit(b, bits(b, key, shape, _LAYOUT[dtype][2]), dtype)
+
+
+def floats_of_words(b: Any, word0: Value, word1: Value, dtype: str) -> Value:
+    """Floats of [0, 1), made of given random words."""
+    return _unit(b, drawn_bits(b, word0, word1, _LAYOUT[dtype][2]), dtype)
+
+
+def _unit(b: Any, words: Value, dtype: str) -> Value:
+    """Random mantissas under the exponent of 1, less 1."""
     width, mantissa, drawn = _LAYOUT[dtype]
-    words = b.cast(bits(b, key, shape, drawn), f"uint{width}")
+    words = b.cast(words, f"uint{width}")
     words = b.shift_right_logical(words, b.splat(drawn - mantissa, words.type))
     one = int(np.ones((), numpy_dtype(dtype)).view(f"u{width // 8}"))
     floats = b.bitcast_convert(b.or_(words, b.splat(one, words.type)), dtype)
@@ -88,7 +98,7 @@ def uniform(
     """
     if dtype is not None and standardize_dtype(dtype) in INTEGERS:
         return randint(shape, minval, maxval, dtype, seed)
-    name = _float_dtype(dtype, "uniform")
+    name = float_dtype(dtype, "uniform")
     context, sizes, key = _entered(shape, seed, minval, maxval)
     if (
         isinstance(minval, int | float)
@@ -119,7 +129,7 @@ def normal(
         dtype: a float dtype, by default the configured one.
         seed: an int, a SeedGenerator, or None for the global generator.
     """
-    name = _float_dtype(dtype, "normal")
+    name = float_dtype(dtype, "normal")
     context, sizes, key = _entered(shape, seed)
     return _scaled(context.wrap(_standard_normal(context.b, key, sizes, name)), mean, stddev)
 
@@ -135,7 +145,7 @@ def truncated_normal(
 
     The arguments are those of `normal`.
     """
-    name = _float_dtype(dtype, "truncated_normal")
+    name = float_dtype(dtype, "truncated_normal")
     context, sizes, key = _entered(shape, seed)
     b, kind = context.b, numpy_dtype(name).type
     root = b.constant(math.sqrt(2), name)

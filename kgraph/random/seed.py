@@ -109,8 +109,9 @@ def draw_seed(seed: Any) -> Any:
         return global_seed_generator().next(ordered=False)
     if isinstance(seed, int):
         return np.array([seed % 2**32, 0], np.uint32)
-    if tuple(getattr(seed, "shape", ())) == (2,):
-        return seed
+    shape = tuple(getattr(seed, "shape", ()))
+    if len(shape) == 1 and (shape[0] == 2 or not isinstance(shape[0], int)):
+        return ops.assume_shape(seed, (2,))
     raise ValueError(
         "Argument `seed` must be either an integer or an instance of `SeedGenerator`. "
         f"Received: seed={seed!r} (of type {type(seed).__name__})"

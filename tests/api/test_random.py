@@ -49,6 +49,27 @@ def test_same_normals(name: str) -> None:
     np.testing.assert_allclose(found, wanted, 1e-5, 1e-6)
 
 
+DRAWN = [
+    *[("gamma", (a,)) for a in (0.3, 1.0, 2.5, 30.0)],
+    ("beta", (0.3, 0.2)), ("beta", (2.0, 5.0)),
+    ("binomial", (5.0, 0.3)), ("binomial", (1000.0, 0.9)), ("binomial", (20.0, 0.99)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "args"), DRAWN)
+def test_drawn_by_trial(name: str, args: Any) -> None:
+    found = getattr(random, name)((20, 5), *args, seed=3)
+    wanted = np.asarray(getattr(keras.random, name)((20, 5), *args, seed=3))
+    assert found.dtype == wanted.dtype
+    np.testing.assert_allclose(found, wanted, 1e-4, 1e-6)
+
+
+def test_drawn_by_trial_in_a_program() -> None:
+    fn = kgraph.trace(lambda key: random.gamma((3,), 2.0, seed=key), "u32[2]")
+    found = ir.evaluate(fn, [np.array([3, 0], "uint32")])[0]
+    np.testing.assert_array_equal(found, random.gamma((3,), 2.0, seed=3))
+
+
 def test_normal_is_the_inverse_of_the_distribution() -> None:
     from statistics import NormalDist
 
