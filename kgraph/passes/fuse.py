@@ -81,9 +81,13 @@ class _Groups:
     def _copy(self, op: Op, place: int, readers: list[tuple[_Group, bool]]) -> None:
         """Into every group that may have it; besides, it stays where others read it."""
         takers = {g: None for g, same_index in readers if _takes_copy(g, op, same_index)}
+        # A contraction reads its operands from memory, also where its epilogue has copies.
+        left = any(g not in takers for g, _ in readers)
+        left = left or any(
+            isinstance(user, _HEROES) for v in op.results for user in self._users.get(v, ())
+        )
         for g in takers:
             self._add(g, op)
-        left = any(g not in takers for g, _ in readers)
         if left or not self._returned.isdisjoint(op.results):
             self._alone(op, place)
 
@@ -200,14 +204,20 @@ def _fusion(group: _Group, outs: tuple[Value, ...], env: dict[Value, Value]) -> 
     """The fusion op of a group: its inputs in the order in which the body reads them."""
     body = Builder()
     inner: dict[Value, Value] = {}
+    params: dict[Value, Value] = {}
     inputs: list[Value] = []
     for op in reversed(group.ops):
+        operands: list[Value] = []
         for v in op.operands:
-            if v not in inner:
-                inner[v] = body.param(f"x{len(inputs)}", v.type)
+            if v in inner and not isinstance(op, _HEROES):
+                operands.append(inner[v])
+                continue
+            if v not in params:
+                params[v] = body.param(f"x{len(inputs)}", v.type)
                 inputs.append(env[v])
+            operands.append(params[v])
         with body.at(op.location):
-            made = body.append(op.with_operands(tuple([inner[v] for v in op.operands])))
+            made = body.append(op.with_operands(tuple(operands)))
         inner.update(zip(op.results, made, strict=True))
     results = body.function(*[inner[v] for v in outs])
     return Fusion(tuple(inputs), results).located(group.ops[0].location)

@@ -285,3 +285,14 @@ def test_equal_kernels_are_emitted_once() -> None:
         results.append(b.tanh(b.add(b.multiply(x, y), x)))
     text = lower(Fuse().run(b.function(*results)), HASWELL).text
     assert text.count("define internal") == 1
+
+
+def test_an_operand_of_a_product_that_its_epilogue_copies() -> None:
+    b = Builder()
+    row, w = _param(b, 8), _param(b, 8, 8)
+    repeated = b.broadcast_in_dim(row, (8, 8), (1,))
+    y = b.add(b.dot_general(repeated, w, (), (), (1,), (0,)), repeated)
+    number = b.constant(2.0, "float32")
+    z = b.multiply(b.dot_general(number, _param(b), (), (), (), ()), number)
+    fn = b.function(y, z)
+    check(fn, _arrays(fn), fuse=True)
