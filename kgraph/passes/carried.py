@@ -8,6 +8,7 @@ from kgraph.ir import (
     All,
     Combine,
     Dim,
+    Function,
     Locality,
     Op,
     Rows,
@@ -142,6 +143,24 @@ def bytes_per_sample(type_: TensorType, batch: str) -> int:
     found = bind_size(type_.nbytes, sizes)
     assert isinstance(found, int)
     return found
+
+
+def peak_per_sample(fn: Function, batch: str) -> int:
+    """The most bytes that a sample has in use at a time, of the values that the function makes."""
+    last = {v: at for at, op in enumerate(fn.ops) for v in op.operands}
+    now = peak = 0
+    weight = {
+        v: bytes_per_sample(v.type, batch)
+        for op in fn.ops
+        for v in op.results
+        if carrier(v.type, batch) is not None
+    }
+    for at, op in enumerate(fn.ops):
+        now += sum(weight.get(v, 0) for v in op.results)
+        peak = max(peak, now)
+        done = {v for v in (*op.operands, *op.results) if last.get(v, at) <= at}
+        now -= sum(weight.get(v, 0) for v in done)
+    return peak
 
 
 def is_heavy(op: Op, how: tuple[Locality, ...], batch: str, expected: int) -> bool:

@@ -29,7 +29,7 @@ from kgraph.ir import (
 from kgraph.ir.ops.control import Batched, Fusion
 from kgraph.ir.ops.shape import Constant, Iota
 from kgraph.passes.base import Pass
-from kgraph.passes.carried import carrier, is_heavy, locality, samples_of
+from kgraph.passes.carried import carrier, is_heavy, locality, peak_per_sample, samples_of
 from kgraph.passes.placement import Local, Placement, place
 
 _BLOCK = "block"
@@ -38,7 +38,10 @@ _BLOCK = "block"
 class Outline(Pass):
     """Puts what is computed per sample into `batched` regions of `block` samples.
 
-    The same values up to the order of sums over the batch, which becomes that of `batched`.
+    The same values up to the order of sums over the batch, which becomes that of `batched`. A
+    region has the largest power of two of samples, at most `block`, whose values fit in `cache`
+    bytes. Measured on an LSTM, whose steps are short: 16 samples are a third faster than 8, 32 no
+    better; on a convnet all from 4 to 16 are alike.
     `expected` is the batch for which the partial sums of a weight gradient are weighed against the
     rows that they sum; regions of fewer than `least` ops that do not move elements alone stay as
     they are.
@@ -46,7 +49,8 @@ class Outline(Pass):
 
     name: ClassVar[str] = "outline"
     batch: str = "batch"
-    block: int = 8
+    block: int = 16
+    cache: int = 1 << 23
     expected: int = 128
     least: int = 2
 
@@ -62,6 +66,11 @@ class Outline(Pass):
         if not local:
             return fn
         return _Emission(self, fn, local, place(fn, local, self.batch)).function()
+
+    def samples(self, body: Function) -> int:
+        """The samples of a block of a body."""
+        most = max(1, min(self.block, self.cache // max(1, peak_per_sample(body, _BLOCK))))
+        return 1 << (most.bit_length() - 1)
 
 
 class _Emission:
@@ -131,9 +140,8 @@ class _Emission:
         outer, body = _body(inside, gives, self.local, batch)
         takes = tuple(-1 if (d := carrier(v.type, batch)) is None else d for v in outer)
         kinds = tuple(_kind(self.local[v.op][v.index]) for v in gives)
-        region = Batched(
-            tuple(env[v] for v in outer), symbol(batch), self.options.block, takes, kinds, body
-        )
+        samples = self.options.samples(body)
+        region = Batched(tuple(env[v] for v in outer), symbol(batch), samples, takes, kinds, body)
         with b.at(gives[0].op.location):
             env.update(zip(gives, b.append(region), strict=True))
 

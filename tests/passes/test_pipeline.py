@@ -14,7 +14,7 @@ from kgraph.passes.pipeline import llvm_pipeline, simplification
 from tests.harness import assert_close
 from tests.programs import MAKERS, Program
 
-BATCHES = (1, 3, 8, 11)
+BATCHES = (1, 3, 8, 37)
 NAMES = [make.__name__ for make in MAKERS]
 
 
