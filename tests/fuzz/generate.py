@@ -1,4 +1,4 @@
-"""Random graphs from a seed: smooth enough for finite differences, bounded enough for any length."""
+"""Random graphs from a seed: smooth enough for finite differences, bounded at any length."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Generator:
         return bool(self.random.random() < share)
 
     def value(self, wanted: Callable[[Value], bool] = lambda v: True) -> Value:
-        """A value of the pool, rather a late one; where none fits, a new parameter does not help."""
+        """A value of the pool, rather a late one."""
         fitting = [v for v in self.pool if wanted(v)]
         if not fitting:
-            raise Unsuitable
+            raise UnsuitableError
         near = fitting[-4:] if self.chance(0.6) else fitting
         return near[self.below(len(near))]
 
@@ -66,19 +66,19 @@ class Generator:
         self.ids.append(self.b.param("ids", TensorType((BATCH, 2), "int32")))
         while len(self.b.ops) < size:
             self.step()
-        count = 1 + self.below(3)
-        return self.b.function(*[self.value() for _ in range(count)])
+        others = [self.value() for _ in range(self.below(4))]
+        return self.b.function(self.pool[-1], *others)
 
     def step(self) -> None:
         make = MAKERS[self.below(len(MAKERS))]
         try:
             made = make(self)
-        except (Unsuitable, IRError):
+        except (UnsuitableError, IRError):
             return
         self.pool += [v for v in made if v.dtype == F64]
 
 
-class Unsuitable(Exception):
+class UnsuitableError(Exception):
     """There is no operand for this op yet."""
 
 
@@ -167,7 +167,7 @@ def broadcast(g: Generator) -> list[Value]:
     for n in x.shape:
         at = [d for d, m in enumerate(like.shape) if m == n and d > (dims[-1] if dims else -1)]
         if not at:
-            raise Unsuitable
+            raise UnsuitableError
         dims.append(at[g.below(len(at))])
     return [g.b.broadcast_in_dim(x, like.shape, tuple(dims))]
 
@@ -177,7 +177,7 @@ def bias(g: Generator) -> list[Value]:
     x = g.tensor(2)
     n = x.shape[-1]
     if not isinstance(n, int):
-        raise Unsuitable
+        raise UnsuitableError
     return [g.b.add(x, g.b.broadcast(g.weight(n), x.shape, (x.type.rank - 1,)))]
 
 
@@ -201,7 +201,7 @@ def reshape(g: Generator) -> list[Value]:
     else:
         shape.insert(d, 1)
     if len(shape) > 5:
-        raise Unsuitable
+        raise UnsuitableError
     return [g.b.reshape(x, tuple(shape))]
 
 
@@ -236,7 +236,7 @@ def concatenate(g: Generator) -> list[Value]:
     y = g.value(lambda v: v.type is x.type)
     static = g.static(x)
     if not static:
-        raise Unsuitable
+        raise UnsuitableError
     return [g.b.concatenate((x, y), static[g.below(len(static))])]
 
 
@@ -251,7 +251,7 @@ def dense(g: Generator) -> list[Value]:
     x = g.tensor(2)
     n = x.shape[-1]
     if not isinstance(n, int):
-        raise Unsuitable
+        raise UnsuitableError
     w = g.weight(n, 2 + g.below(4))
     return [g.bounded(g.b.dot_general(x, w, (), (), (x.type.rank - 1,), (0,)))]
 
@@ -264,7 +264,7 @@ def products_of_samples(g: Generator) -> list[Value]:
     if g.chance(0.5):
         return [g.b.tanh(g.b.dot_general(x, y, (), (), (0,), (0,)))]
     if x.shape[-1] != y.shape[-1] or x.type.rank + y.type.rank > 6:
-        raise Unsuitable
+        raise UnsuitableError
     last = (x.type.rank - 1,), (y.type.rank - 1,)
     return [g.b.tanh(g.b.dot_general(x, y, (0,), (0,), *last))]
 
@@ -273,7 +273,7 @@ def products_of_samples(g: Generator) -> list[Value]:
 def convolution(g: Generator) -> list[Value]:
     x = g.value(lambda v: v.type.rank == 4 and v.shape[0] == BATCH)
     if not all(isinstance(n, int) for n in x.shape[1:]):
-        raise Unsuitable
+        raise UnsuitableError
     w = g.weight(1 + g.below(2), 1 + g.below(2), int(x.shape[3]), 1 + g.below(3))
     strides = (1 + g.below(2), 1 + g.below(2))
     padding = ((g.below(2), g.below(2)), (g.below(2), 0))
@@ -331,7 +331,7 @@ def scan(g: Generator) -> list[Value]:
     x = g.value(lambda v: v.type.rank == 3 and v.shape[0] == BATCH and isinstance(v.shape[1], int))
     n = x.shape[2]
     if not isinstance(n, int):
-        raise Unsuitable
+        raise UnsuitableError
     w = g.weight(n)
     inner = Builder()
     row = TensorType((BATCH, n), F64)

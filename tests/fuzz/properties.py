@@ -54,7 +54,9 @@ def with_gradients(fn: Function) -> Function:
     loss: Value = b.constant(0.0, "float64")
     for v in b.inline(fn, params):
         wave = b.sine(v)
-        loss = b.add(loss, b.reduce(wave, "sum", tuple(range(v.type.rank))) if v.type.rank else wave)
+        loss = b.add(
+            loss, b.reduce(wave, "sum", tuple(range(v.type.rank))) if v.type.rank else wave
+        )
     return b.function(loss, *gradients(b, loss, [p for p in params if is_float(p.dtype)]))
 
 

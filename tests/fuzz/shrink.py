@@ -27,12 +27,10 @@ def shrink(fn: Function, fails: Callable[[Function], bool]) -> Function:
 
 
 def _simpler(fn: Function) -> Iterator[Function]:
-    for op in fn.ops:  # the first op whose results show it
-        if op.results != fn.results:
-            yield _cut(fn, {}, op.results)
+    """The first op whose results show it; one result; an operand for a result; a parameter."""
+    yield from [_cut(fn, {}, op.results) for op in fn.ops if op.results != fn.results]
     if len(fn.results) > 1:
-        for v in fn.results:
-            yield _cut(fn, {}, (v,))
+        yield from [_cut(fn, {}, (v,)) for v in fn.results]
     for op in reversed(fn.ops):
         for v in op.results:
             for x in op.operands:

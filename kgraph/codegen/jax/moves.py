@@ -11,7 +11,7 @@ from kgraph.codegen.jax.table import lower, lowers
 from kgraph.ir import numpy_dtype
 
 lower["constant"] = lambda op: jnp.asarray(op.value.array)
-lower["dim_size"] = lambda op: jnp.asarray(op.size, numpy_dtype(op.dtype))
+lower["dim_size"] = lambda op: jnp.asarray(op.reference())
 lower["iota"] = lambda op: lax.broadcasted_iota(numpy_dtype(op.dtype), op.shape, op.dim)
 lower["broadcast_in_dim"] = lambda op, x: lax.broadcast_in_dim(x, op.shape, op.dims)
 lower["reshape"] = lambda op, x: lax.reshape(x, op.shape)

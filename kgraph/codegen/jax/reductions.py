@@ -9,22 +9,12 @@ import numpy as np
 
 from jax import lax
 from kgraph.codegen.jax.table import lowers
-from kgraph.ir import numpy_dtype
+from kgraph.ir import dtype_name, numpy_dtype
+from kgraph.ir.ops.common import identity
 
 
 def _identity(kind: str, dtype: Any) -> Any:
-    if kind in ("sum", "or"):
-        return np.zeros((), dtype)
-    if kind in ("product", "and"):
-        return np.ones((), dtype)
-    if dtype == np.bool_:
-        return np.asarray(kind == "min")
-    low, high = (
-        (-np.inf, np.inf)
-        if jnp.issubdtype(dtype, jnp.floating)
-        else (jnp.iinfo(dtype).min, jnp.iinfo(dtype).max)
-    )
-    return np.asarray(low if kind == "max" else high).astype(dtype)
+    return identity(kind, dtype_name(dtype))
 
 
 _COMBINE = {

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -22,7 +23,8 @@ def run(fn: Function, arrays: list[Array]) -> list[Array]:
     """Each op by itself, not jitted: XLA compiles a small program per op and type, and once."""
     fn = Decompose(keep=tuple(lowering.lower)).run(fn)
     with jax.enable_x64(True):
-        return [np.asarray(a) for a in lowering.run(fn, arrays)]
+        found = lowering.run(fn, [jnp.asarray(a) for a in arrays])
+        return [np.asarray(a) for a in found]
 
 
 def flushed(a: Array) -> Array:
