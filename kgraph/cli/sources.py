@@ -29,8 +29,6 @@ def read_model(source: str) -> Any:
     if source.endswith(".py"):
         raise ValueError(f"name the model of the script as well, as in {source}:model")
     # A file names classes; only those that were imported can be found.
-    import kgraph.layers
-    import kgraph.models
     from kgraph.saving import load_model
 
     return load_model(source)
