@@ -55,8 +55,13 @@ def text_cases(path: Path) -> list[TextCase]:
     return cases
 
 
-def check_pass(pass_: Pass, case: TextCase, *, tolerance: float = 0.0) -> None:
-    """Exact text, valid, complete text, idempotent, and the same numbers by the interpreter."""
+def check_pass(
+    pass_: Pass, case: TextCase, *, tolerance: float = 0.0, special: bool = True
+) -> None:
+    """Exact text, valid, complete text, idempotent, and the same numbers by the interpreter.
+
+    `special=False` leaves the inputs with NaN and infinities out.
+    """
     before = parse(case.before)
     verify(before)
     after = pass_.run(before)
@@ -67,12 +72,14 @@ def check_pass(pass_: Pass, case: TextCase, *, tolerance: float = 0.0) -> None:
         assert to_text(after) == case.after
     assert to_text(parse(to_text(after))) == to_text(after), "the text is not complete"
     assert to_text(pass_.run(after)) == to_text(after), "a second run changes the function"
-    assert_same_answers(before, after, tolerance=tolerance)
+    assert_same_answers(before, after, tolerance=tolerance, special=special)
 
 
-def assert_same_answers(before: Function, after: Function, *, tolerance: float = 0.0) -> None:
+def assert_same_answers(
+    before: Function, after: Function, *, tolerance: float = 0.0, special: bool = True
+) -> None:
     """Both give the same results on sample inputs: bits, or within `tolerance` of the largest."""
-    for args in sample_inputs(before):
+    for args in sample_inputs(before)[: 2 if special else 1]:
         for a, b in zip(evaluate(before, args), evaluate(after, args), strict=True):
             assert_close(a, b, tolerance)
 

@@ -12,6 +12,7 @@ from kgraph.passes.fuse import Fuse
 from kgraph.passes.outline import Outline
 from kgraph.passes.scans import MergeScans
 from kgraph.passes.simplify import Simplify
+from kgraph.passes.specialize import FoldScales
 from kgraph.passes.windows import SliceWindows
 
 # what the regions know better than its parts: blocks have moments that combine, in one region
@@ -36,10 +37,11 @@ def simplification() -> tuple[Pass, ...]:
     )
 
 
-def llvm_pipeline() -> tuple[Pass, ...]:
-    """From a traced function to kernels."""
+def llvm_pipeline(inference: bool = False) -> tuple[Pass, ...]:
+    """From a traced function to kernels; `inference` where the state stays as it is."""
     return (
         *simplification(),
+        *((FoldScales(),) if inference else ()),  # the weights that it makes are made once
         Decompose(keep=LLVM_KEEPS + REGIONS_KEEP),  # before regions, which see through basic ops
         SliceWindows(),  # before simplification, which clears up what its slices leave
         Simplify(),  # decompositions are written to be read, not to be short

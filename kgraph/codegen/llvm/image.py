@@ -42,7 +42,8 @@ def compile(fn: Graph, *, state: int, donate: Mapping[int, int], options: Option
     function computes from it, and the panels in which products read their weights.
     """
     target = target_of(options)
-    passes = llvm_pipeline()
+    inference = bool(state) and not donate and not options.exact
+    passes = llvm_pipeline(inference)
     cut = next(i for i, p in enumerate(passes) if isinstance(p, Outline))
 
     def run(graph: Graph, first: int, last: int) -> Graph:
