@@ -28,7 +28,6 @@ def read_model(source: str) -> Any:
         return namespace[name]
     if source.endswith(".py"):
         raise ValueError(f"name the model of the script as well, as in {source}:model")
-    # A file names classes; only those that were imported can be found.
     from kgraph.saving import load_model
 
     return load_model(source)
