@@ -20,6 +20,7 @@ _SUBMODULES = frozenset(
 )
 
 _HOMES = {
+    "DTypePolicy": "kgraph.utils.dtype_policy",
     "Initializer": "kgraph.initializers",
     "Input": "kgraph.layers",
     "InputSpec": "kgraph.layers",

@@ -43,7 +43,7 @@ HEAVY = {
         "kgraph/callbacks",
         "kgraph/cli",
         "kgraph/datasets/_files.py",
-        "kgraph/models/summary.py",
+        "kgraph/utils/table.py",
     ],
     "typer": ["kgraph/cli"],
 }

@@ -35,14 +35,16 @@ def serialize_keras_object(obj: Any) -> Any:  # noqa: C901, PLR0911  # a line pe
             structure of these.
 
     Raises:
-        ValueError: there is no way to write it, such as a lambda.
+        TypeError: the object has no config.
+        ValueError: it is a lambda, which is code.
     """
     if isinstance(obj, _PLAIN):
         return obj
     if isinstance(obj, dict):
         return {key: serialize_keras_object(value) for key, value in obj.items()}
     if isinstance(obj, list | tuple):
-        return [serialize_keras_object(item) for item in obj]
+        items = [serialize_keras_object(item) for item in obj]
+        return tuple(items) if isinstance(obj, tuple) else items
     if isinstance(obj, np.generic):
         return obj.item()
     if isinstance(obj, bytes):
@@ -65,7 +67,7 @@ def serialize_keras_object(obj: Any) -> Any:  # noqa: C901, PLR0911  # a line pe
         return _named(obj, obj.__name__, {})
     if hasattr(obj, "get_config"):
         return _object_config(obj)
-    raise ValueError(
+    raise TypeError(
         f"Cannot serialize {obj!r} of type {type(obj).__name__}: it has no `get_config()` method."
     )
 
@@ -76,14 +78,11 @@ def _function_config(function: Any) -> dict[str, Any]:
             "A lambda cannot be saved: files hold no code. Use a function with a name, and "
             "register it."
         )
-    path = exported_path(function)
-    name = get_registered_name(function)
-    module = path.rpartition(".")[0] if path else "builtins"
     return {
-        "module": module,
+        "module": "builtins",
         "class_name": "function",
-        "config": function.__name__,
-        "registered_name": name,
+        "config": get_registered_name(function),
+        "registered_name": "function",
     }
 
 
