@@ -186,7 +186,9 @@ class Own(layers.Layer):
 
 
 @pytest.mark.parametrize(
-    "result", [None, "text", object(), lambda x: [x, "text"], lambda x: print], ids=str
+    "result",
+    [None, "text", object(), lambda x: [x, "text"], lambda x: print],
+    ids=["nothing", "text", "object", "text beside a tensor", "function"],
 )
 def test_a_layer_that_returns_nonsense(result):
     def build() -> None:

@@ -29,10 +29,9 @@ def test_weights_that_are_rearranged() -> None:
           %0: f32[4] = rsqrt %s
           %1: f32[3,4] = broadcast_in_dim %0, shape=(3, 4), dims=(1,)
           %2: f32[3,4] = multiply %w, %1
-          %3: f32[batch,4] = dot_general %x, %2, lhs_batch=(), rhs_batch=(), lhs_contract=(1,),
-          rhs_contract=(0,)
+          %3: f32[batch,4] = dot_general %x, %2, lhs_batch=(), rhs_batch=(), lhs_contract=(1,), rhs_contract=(0,)
           return %3
-        """,
+        """,  # noqa: E501
         2,
     )
     assert prepare is not None
