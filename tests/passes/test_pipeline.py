@@ -64,6 +64,15 @@ def test_any_batch_through_regions(name: str) -> None:
     assert_same(name, fn, BATCHES)
 
 
+def test_blocks_fit_in_the_cache() -> None:
+    """mlp has a few hundred bytes per sample in use at a time."""
+    before = run_passes(program("mlp").fn, simplification())
+    for size, block in [(1 << 23, 16), (4096, 8), (1, 1)]:
+        fn = Outline(cache=size).run(before)
+        found = {op.block for op in fn.ops if op.name == "batched"}  # type: ignore[attr-defined]
+        assert found == {block}, size
+
+
 @pytest.mark.parametrize("block", [1, 4])
 def test_any_block(block: int) -> None:
     for name in ("mlp", "convnet", "lstm", "batch_norm"):
