@@ -37,6 +37,9 @@ from kgraph.ops import (
     _sorting,
     _updates,
     _windows,
+    linalg,
+    nn,
+    numpy,
 )
 from kgraph.ops._activations import *
 from kgraph.ops._adaptive import *
@@ -109,6 +112,9 @@ __all__ = [
     "is_keras_tensor",
     "jit",
     "jvp",
+    "linalg",
+    "nn",
+    "numpy",
     "layer_scope",
     "name_scope",
     "result_type",

@@ -185,8 +185,14 @@ class Step:
             except SizeNeededError as error:
                 self._specialize(signature, error, types, arrays)
                 continue
-            self._compiled[key] = compiled = self._program(found)
+            self._compiled[key] = compiled = self._program(found, self._title(sizes))
             return compiled
+
+    def _title(self, sizes: dict[str, int]) -> str:
+        """The name, and which sizes became numbers where: `kgraph cache` shows it."""
+        places = {s.symbol: s.place for s in self.specializations}
+        parts = [f"{symbol}={size} for {places[symbol]}" for symbol, size in sizes.items()]
+        return f"{self.name} [{', '.join(parts)}]" if parts else self.name
 
     def _specialize(
         self,
@@ -211,7 +217,7 @@ class Step:
             )
         self._needed[signature] = places
 
-    def _program(self, found: Traced) -> _Compiled:
+    def _program(self, found: Traced, title: str) -> _Compiled:
         options = default_options(self.backend)
         if options.verify:
             verify(found.function)
@@ -220,7 +226,7 @@ class Step:
             state=len(found.variables),
             donate=found.replaced if self.donate else {},
             options=options,
-            name=self.name,
+            name=title,
         )
         changed = tuple(found.variables[i] for i in found.replaced.values())
         count = len(found.function.results) - len(changed)

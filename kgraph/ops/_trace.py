@@ -127,7 +127,7 @@ class EagerTrace(Trace):
 
     def _entry(self, variable: Variable, type_: TensorType) -> Value:
         value = self.param(variable.path, type_)
-        self.b.arrays[value] = variable._value
+        self.b.arrays[value] = variable._array()
         return value
 
     def array_of(self, value: Value) -> Array | None:
@@ -182,8 +182,10 @@ class _Eager:
     def lift(self, x: Any, dtype: str | None = None) -> Value:
         if isinstance(x, int | float):
             array = as_array(x, dtype)
+        elif hasattr(x, "_trace_read"):  # a variable, in the precision that is read here
+            array, dtype = x._array(), dtype or x.dtype
         else:
-            array = x._value if hasattr(x, "_trace_read") else as_array(x)
+            array = as_array(x)
         value = Borrowed(array, TensorType(array.shape, dtype_name(array.dtype)))
         return value if dtype is None else self.b.cast(value, dtype)
 

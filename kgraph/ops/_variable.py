@@ -115,7 +115,7 @@ class Variable(Operators):
         if trace is not None:
             return Tensor(self._trace_read(trace), trace)
         wanted = self.dtype
-        return self._lend() if wanted == self._dtype else FUNCTIONS["cast"](self._value, wanted)
+        return self._lend() if wanted == self._dtype else FUNCTIONS["cast"](self._array(), wanted)
 
     def numpy(self) -> Array:
         """The value, as an array of the caller's own.
@@ -125,7 +125,7 @@ class Variable(Operators):
         """
         trace = current_trace()
         if trace is None:
-            return self._value.copy()
+            return np.array(self._value)
         return Tensor(trace.read(self), trace).numpy()
 
     def assign(self, value: Any) -> Any:
@@ -175,10 +175,15 @@ class Variable(Operators):
 
     def _lend(self) -> Array:
         """The array for user code, which may keep it: nobody writes to it any more."""
-        if self._value.nbytes <= _COPIED_BYTES:
-            return self._value.copy()
-        self._value.flags.writeable = False
-        return self._value
+        array = self._array()
+        if array.nbytes <= _COPIED_BYTES:
+            return array.copy()
+        array.flags.writeable = False
+        return array
+
+    def _array(self) -> Array:
+        """The array as numpy's: programs of the jax backend leave one of jax's."""
+        return self._value if type(self._value) is np.ndarray else np.asarray(self._value)
 
     def _store(self, array: Array) -> None:
         """Takes over an array that nobody else writes to."""
@@ -304,7 +309,7 @@ class Variable(Operators):
 
     def __repr__(self) -> str:
         shown = f"<Variable path={self._path}, shape={self._shape}, dtype={self._dtype}"
-        return f"{shown}>" if current_trace() else f"{shown}, value={self._value}>"
+        return f"{shown}>" if current_trace() else f"{shown}, value={self._array()}>"
 
 
 def _check_choice(argument: str, value: Any, choices: tuple[Any, ...]) -> None:
@@ -322,7 +327,7 @@ def _callable_or_none(argument: str, value: Any) -> Any:
 
 def _concrete(value: Any, path: str) -> Array:
     if isinstance(value, Variable):
-        return value._value
+        return value._array()
     if isinstance(value, Tensor):
         found = value.trace.array_of(value.value)
         if found is None:

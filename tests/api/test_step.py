@@ -70,6 +70,8 @@ def test_a_size_that_python_needs() -> None:
     assert (first.symbol, first.size) == ("batch", 2)
     assert first.place.startswith(__file__)
     assert "batch" in str(first)
+    titles = [made.program.name for made in step._compiled.values()]
+    assert titles[1] == f"<lambda> [batch=3 for {first.place}]"
 
 
 def test_sizes_that_do_not_fit() -> None:

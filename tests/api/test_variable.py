@@ -105,6 +105,7 @@ def test_autocast() -> None:
     with AutocastScope("float16"):
         assert (v.dtype, v.value.dtype) == ("float16", np.float16)
         assert (v + 1).dtype == np.float16
+        assert ops.reshape(v, (1,)).dtype == np.float16
         assert (n.dtype, fixed.dtype) == ("int32", "float32")
     assert v.dtype == "float32"
     with pytest.raises(ValueError, match="float"):

@@ -1,0 +1,5 @@
+"""The functions of `keras.ops.linalg` that there are."""
+
+from kgraph.ops._norms import norm
+
+__all__ = ["norm"]
