@@ -296,7 +296,7 @@ def described(trace: Trace, outputs: Any) -> tuple[list[Value], Any]:
     values: list[Value] = []
 
     def leaf(x: Any) -> Any:
-        if isinstance(x, Tensor | Variable):
+        if isinstance(x, Tensor | Variable | np.ndarray):
             values.append(trace.lift(x))
             return Template(len(values) - 1)
         return x

@@ -151,6 +151,17 @@ def test_results_are_the_callers() -> None:
     assert (kept[0], v.numpy()[0]) == (2, 3)
 
 
+def test_arrays_that_a_function_returns_are_fresh_each_time() -> None:
+    table = ones(3)
+    step = Step(lambda x: (x, table))
+    for _ in range(2):
+        found = step(ones(2))[1]
+        assert found.tolist() == [1, 1, 1]
+        if found.flags.writeable:
+            found[:] = 5
+    assert table.tolist() == [1, 1, 1]
+
+
 def test_a_failed_step_changes_nothing() -> None:
     v = Variable(1.0)
 

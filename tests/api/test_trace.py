@@ -24,6 +24,15 @@ def test_graph() -> None:
     ]
 
 
+def test_a_long_chain() -> None:
+    def chain(x: Any) -> Any:
+        for _ in range(10_000):
+            x = -x * 2
+        return x
+
+    assert len(kgraph.trace(chain, "f32[batch]").ops) > 20_000
+
+
 def test_specs() -> None:
     args = ({"a": KerasTensor((None, None, 2))}, [np.zeros(3, "int8"), "f64[n]"])
     fn = kgraph.trace(lambda x, y: (x["a"], y), *args)
