@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from kgraph.ir import (
+    All,
     Builder,
     Combine,
     Fact,
@@ -59,10 +60,13 @@ class Outline(Pass):
         if any(isinstance(op, Batched | Fusion) for op in fn.ops) or _BLOCK in fn.symbols:
             return fn
         local: Local = {}
+        read = {v for op in fn.ops for v in op.operands} | set(fn.results)
         for op in fn.ops:
             how = locality(op, self.batch)
-            if how is not None and not is_heavy(op, how, self.batch, self.expected):
-                local[op] = how
+            if how is None or is_heavy(op, how, self.batch, self.expected):
+                continue
+            if all(v not in read for v, h in zip(op.results, how, strict=True) if h == All()):
+                local[op] = how  # what is the same for all blocks cannot be given by each
         if not local:
             return fn
         return _Emission(self, fn, local, place(fn, local, self.batch)).function()

@@ -13,6 +13,7 @@ from kgraph.passes.outline import Outline
 from kgraph.passes.scans import MergeScans
 from kgraph.passes.simplify import Simplify
 from kgraph.passes.specialize import FoldScales
+from kgraph.passes.trim import TrimRegions
 from kgraph.passes.windows import SliceWindows
 
 # what the regions know better than its parts: blocks have moments that combine, in one region
@@ -32,6 +33,7 @@ def simplification() -> tuple[Pass, ...]:
         Fold(),  # after the rules, which expose constants
         CommonSubexpressions(),  # after folding: equal constants are one, so more ops are equal
         MergeScans(),  # needs equal operands to be one value
+        TrimRegions(),  # after merging, for which operands have to be equal
         Simplify(),  # constants and merged values expose more
         DeadCode(),  # leaves no op behind that the steps above made useless
     )

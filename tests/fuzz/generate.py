@@ -332,17 +332,22 @@ def scan(g: Generator) -> list[Value]:
     n = x.shape[2]
     if not isinstance(n, int):
         raise UnsuitableError
-    w = g.weight(n)
+    w, summed = g.weight(n), g.chance(0.5)
     inner = Builder()
     row = TensorType((BATCH, n), F64)
-    c, r = inner.param("c", row), inner.param("r", row)
+    c, *s = [inner.param(k, t) for k, t in (("c", row), ("s", w.type))[: 1 + summed]]
+    r = inner.param("r", row)
     wide = inner.broadcast(inner.param("w", w.type), row.shape, (1,))
     new = inner.tanh(inner.add(inner.multiply(c, wide), r))
-    body = inner.function(new, inner.multiply(new, r)) if g.chance(0.5) else inner.function(new)
-    rows = g.b.transpose(x, (1, 0, 2))
+    sums = [inner.add(v, inner.reduce(new, "sum", (0,))) for v in s]
+    rows = [inner.multiply(new, r)] if g.chance(0.5) else []
+    body = inner.function(new, *sums, *rows)
     zero = g.b.splat(0, row)
-    made = g.b.scan((zero,), (rows,), (w,), x.shape[1], g.chance(0.5), body)
-    return list(made) if isinstance(made, tuple) else [made]
+    start = zero if g.chance(0.5) else g.b.broadcast(w, row.shape, (1,))
+    starts = (start, w if g.chance(0.3) else g.b.splat(0, w.type))[: 1 + summed]
+    xs = (g.b.transpose(x, (1, 0, 2)),)
+    made = g.b.scan(starts, xs, (w,), x.shape[1], g.chance(0.5), body)
+    return [g.b.tanh(v) for v in (made if isinstance(made, tuple) else (made,))]
 
 
 @maker
@@ -371,5 +376,5 @@ def arguments(fn: Function, batch: int, seed: int = 0) -> list[Array]:
         if p.dtype == F64:
             found.append(np.asarray(random.standard_normal(shape) * 0.7))
         else:
-            found.append(random.integers(-1, 8, shape).astype(p.dtype))
+            found.append(random.integers(-(p.dtype == "int32"), 8, shape).astype(p.dtype))
     return found

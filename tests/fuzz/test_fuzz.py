@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -38,19 +39,22 @@ def holds(fn: Function) -> dict[str, Callable[[Function], bool]]:
 def check(seed: int, size: int) -> None:
     fn = random_function(seed, size)
     for what, property_ in holds(fn).items():
-        try:
-            good = property_(fn)
-        except Exception as e:  # a crash is a failure of the property too
-            good, what = False, f"{what}: {e!r}"
-        if not good:
-            pytest.fail(report(seed, what, fn, lambda f, p=property_: _fails(p, f)))
+        failure = failed(property_, fn)
+        if failure:
+            same = partial(fails_like, property_, failure)
+            pytest.fail(report(seed, f"{what} {failure}", fn, same))
 
 
-def _fails(property_: Callable[[Function], bool], fn: Function) -> bool:
+def failed(property_: Callable[[Function], bool], fn: Function) -> str:
+    """How the property fails: it does not hold, or it cannot be computed."""
     try:
-        return not property_(fn)
-    except Exception:
-        return True
+        return "" if property_(fn) else "does not hold"
+    except Exception as e:
+        return f"ends with {type(e).__name__}"
+
+
+def fails_like(property_: Callable[[Function], bool], failure: str, fn: Function) -> bool:
+    return failed(property_, fn) == failure
 
 
 @pytest.mark.parametrize("seed", SHORT)
