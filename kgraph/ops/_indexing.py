@@ -84,7 +84,9 @@ def _sliced(context: Any, value: Value, items: list[Any]) -> Value:
     b, shape = context.b, value.type.shape
     starts: list[Size] = []
     limits: list[Size] = []
-    strides, backwards, result = [], [], []
+    strides: list[int] = []
+    backwards: list[int] = []
+    result: list[int | None] = []
     dim = 0
     for item in items:
         if item is None:

@@ -173,13 +173,13 @@ def broadcast_to(x: Any, shape: Any) -> Any:
 @op("numpy.Tile")
 def tile(x: Any, repeats: Any) -> Any:
     """x, so many times along each dim."""
-    counts = list(shape_of(repeats))
+    counts: list[Size] = list(shape_of(repeats))
     context = context_of((x, *counts))
     value = context.lift(x)
-    shape = list(value.type.shape)
+    shape: list[Size] = list(value.type.shape)
     rank = max(len(shape), len(counts))
-    shape = [1] * (rank - len(shape)) + shape
-    counts = [1] * (rank - len(counts)) + counts
+    shape = [*[1] * (rank - len(shape)), *shape]
+    counts = [*[1] * (rank - len(counts)), *counts]
     b = context.b
     value = reshaped(b, value, tuple(shape))
     apart = tuple(n for pair in zip(counts, shape, strict=True) for n in pair)

@@ -28,7 +28,7 @@ class Template:
         self.index = index
 
 
-def take_apart(x: Any, arrays: list[Array], key: list[Hashable]) -> None:
+def take_apart(x: Any, arrays: list[Array], key: list[Any]) -> None:
     """Appends the arrays in x to `arrays`, and to `key` its structure, dtypes, ranks and statics.
 
     Raises:

@@ -58,7 +58,9 @@ def slice(inputs: Any, start_indices: Any, shape: Any) -> Any:  # Keras's name
     for d, n in enumerate(sizes):
         if isinstance(n, int) and n == -1:
             start = start_indices[d]
-            sizes[d] = own[d] - (int(start) if not isinstance(start, Tensor | Variable) else start)  # type: ignore[operator]  # an error for a tensor
+            if isinstance(start, Tensor | Variable):
+                raise ValueError(f"`shape`[{d}]=-1 needs a start that is a number; got {start!r}")
+            sizes[d] = own[d] - int(start)
     starts = _starts(context, start_indices, len(own))
     return context.wrap(context.b.dynamic_slice(value, starts, shape_of(sizes)))
 

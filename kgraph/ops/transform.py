@@ -190,7 +190,9 @@ def _differentiated(
 ) -> Any:
     """Traces `fn` apart, so that what it closes over is constant, and puts the result in place."""
     numbers = [argnums] if isinstance(argnums, int) else list(argnums)
-    region, given, params = Region(outer), [], []
+    region = Region(outer)
+    given: list[Value] = []
+    params: list[Value] = []
 
     def param(x: Any) -> Tensor:
         value = outer.lift(x)

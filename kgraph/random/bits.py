@@ -31,17 +31,18 @@ def bits(b: Any, key: Key, shape: Shape, width: int) -> Value:
     """Unsigned integers of `width` random bits: 8, 16, 32 or 64."""
     high, low = _counters(b, shape)
     k0, k1 = (b.broadcast(word, shape) for word in key)
-    return drawn_bits(b, *b.threefry(k0, k1, high, low), width)
+    word0, word1 = b.threefry(k0, k1, high, low)
+    return drawn_bits(b, word0, word1, width)
 
 
 def drawn_bits(b: Any, word0: Value, word1: Value, width: int) -> Value:
     """The two words of a draw as one unsigned integer of `width` bits."""
     if width == 64:
         wide0, wide1 = b.convert(word0, "uint64"), b.convert(word1, "uint64")
-        found: Value = b.or_(b.shift_left(wide0, b.splat(32, wide0.type)), wide1)
-        return found
-    found = b.xor(word0, word1)
-    return b.cast(found, f"uint{width}")
+        joined: Value = b.or_(b.shift_left(wide0, b.splat(32, wide0.type)), wide1)
+        return joined
+    found: Value = b.cast(b.xor(word0, word1), f"uint{width}")
+    return found
 
 
 def _counters(b: Any, shape: Shape) -> tuple[Value, Value]:
