@@ -177,6 +177,7 @@ def _emit(fn: Function, groups: _Groups) -> Function:
     for g in groups.all:
         members = set(g.ops)
         wanted.update(v for op in g.ops for v in op.operands if v.op not in members)
+        wanted.update(v for op in g.ops if isinstance(op, _HEROES) for v in op.operands)
     env: dict[Value, Value] = {p: p for p in fn.params}
     ops: list[Op] = []
     for place, op in enumerate(fn.ops):
@@ -188,6 +189,8 @@ def _emit(fn: Function, groups: _Groups) -> Function:
             env.update(zip(op.results, new.results, strict=True))
         else:
             outs = _results_of(group, wanted)
+            if not outs:
+                continue  # nobody reads what it computes
             new = _fusion(group, outs, env)
             env.update(zip(outs, new.results, strict=True))
         ops.append(new)

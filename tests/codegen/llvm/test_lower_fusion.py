@@ -296,3 +296,18 @@ def test_an_operand_of_a_product_that_its_epilogue_copies() -> None:
     z = b.multiply(b.dot_general(number, _param(b), (), (), (), ()), number)
     fn = b.function(y, z)
     check(fn, _arrays(fn), fuse=True)
+
+
+def test_padding_of_dims_of_one_element() -> None:
+    b = Builder()
+    x = _param(b, batch, 1, 1, 2)
+    fn = b.function(b.pad(x, b.constant(0.5, "float32"), (0, 3, 0, 0), (0, 1, 3, 0), (0,) * 4))
+    check(fn, _arrays(fn, batch=3))
+
+
+def test_counters_of_one_element_are_other_kernels() -> None:
+    b = Builder()
+    x = _param(b, batch)
+    counters = [((batch, 1), 1), ((batch,), 0), ((1, batch), 1), ((1, batch), 0)]
+    fn = b.function(x, *[b.iota(shape, dim, "int32") for shape, dim in counters])
+    check(fn, _arrays(fn, batch=5))

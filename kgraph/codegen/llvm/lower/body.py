@@ -138,7 +138,7 @@ def lower_op(frame: Frame, op: Op) -> None:
 
 def is_empty(op: Op) -> bool:
     """Is it known that no result has an element? Then nothing is to be done."""
-    return bool(op.results) and all(v.type.size == 0 for v in op.results)
+    return all(v.type.size == 0 for v in op.results)
 
 
 def _describe(op: Op) -> str:

@@ -36,7 +36,8 @@ def _head(op: Op, shapes: bool) -> Hashable:
     """The class of an op and its attributes; without those that only name the one shape."""
     if not shapes and isinstance(op, BroadcastInDim | Iota):
         ranks = tuple(v.type.rank == 0 for v in op.operands)
-        return (op.name, op.results[0].dtype, ranks)
+        counts = isinstance(op, Iota) and op.shape[op.dim] != 1
+        return (op.name, op.results[0].dtype, ranks, counts)
     attributes = tuple((f, str(op.__dict__[f])) for f in op.attribute_fields)
     regions = tuple(body_key(r) for r in op.regions)
     return (op.name, attributes, regions)

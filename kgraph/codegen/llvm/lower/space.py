@@ -88,16 +88,28 @@ def accesses(
             for v, follows in _followed(op, way):
                 if v.type.rank:
                     found.setdefault(v, set()).add(follows)
-            if isinstance(op, Iota):
-                # A counter along one dim of several is no counter along their run.
-                marked = [(d, False) if k == op.dim else (d, p) for k, (d, p) in enumerate(way)]
-                found[op.result].add(tuple(marked))
+            counted = _counted_dims(op)
+            if counted:
+                marked = [(d, p and k not in counted) for k, (d, p) in enumerate(way)]
+                found[op.results[0]].add(tuple(marked))
     return [
         (v, way)
         for v, ways in found.items()
         for way in ways
         if not (isinstance(v.op, Constant) and scalar_literal(v.op.value) is not None)
     ]
+
+
+def _counted_dims(op: Op) -> list[int]:
+    """The dims whose index decides by itself on the result, whatever is read at it.
+
+    A counter along one dim of several is no counter along their run.
+    """
+    if isinstance(op, Iota):
+        return [op.dim]
+    if isinstance(op, Pad | Concatenate):
+        return [d for d, moved in enumerate(_moved_dims(op)) if moved]
+    return []
 
 
 def _followed(op: Any, way: Follows) -> list[tuple[Value, Follows]]:
