@@ -3,7 +3,7 @@
 from kgraph.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from kgraph.layers.bidirectional import Bidirectional
 from kgraph.layers.conv import Conv1D, Conv2D, Conv3D
-from kgraph.layers.conv_transpose import Conv1DTranspose, Conv2DTranspose
+from kgraph.layers.conv_transpose import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from kgraph.layers.dense import Dense
 from kgraph.layers.depthwise_conv import DepthwiseConv1D, DepthwiseConv2D
 from kgraph.layers.dropout import Dropout
@@ -198,3 +198,6 @@ __all__ = [
     "multiply",
     "subtract",
 ]
+Convolution1DTranspose, Convolution2DTranspose = Conv1DTranspose, Conv2DTranspose
+Convolution3DTranspose = Conv3DTranspose
+SeparableConvolution1D, SeparableConvolution2D = SeparableConv1D, SeparableConv2D

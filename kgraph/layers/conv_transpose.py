@@ -5,9 +5,10 @@ from typing import Any
 from kgraph import ops
 from kgraph.layers.conv import BaseConv
 from kgraph.layers.geometry import standardize_tuple
+from kgraph.layers.weight_options import passed_on
 from kgraph.registry import keras_export
 
-__all__ = ["Conv1DTranspose", "Conv2DTranspose"]
+__all__ = ["Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"]
 
 
 class BaseConvTranspose(BaseConv):
@@ -164,3 +165,30 @@ class Conv2DTranspose(BaseConvTranspose):
             bias_constraint=bias_constraint,
             **kwargs,
         )
+
+
+@keras_export(["keras.layers.Conv3DTranspose", "keras.layers.Convolution3DTranspose"])
+class Conv3DTranspose(BaseConvTranspose):
+    """A transposed convolution of volumes; the arguments are those of `BaseConvTranspose`."""
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = (1, 1, 1),
+        padding: str = "valid",
+        data_format: str | None = None,
+        output_padding: Any = None,
+        dilation_rate: Any = (1, 1, 1),
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**passed_on(locals(), rank=3))

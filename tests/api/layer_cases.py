@@ -114,6 +114,7 @@ CONVOLUTIONS = [
     case("Conv2DTranspose", IMAGE, filters=4, kernel_size=3, strides=2, padding="same"),
     case("Conv2DTranspose", IMAGE, filters=2, kernel_size=3, strides=2, output_padding=1),
     case("Conv2DTranspose", IMAGE, filters=2, kernel_size=2, dilation_rate=2),
+    case("Conv3DTranspose", VOLUME, filters=2, kernel_size=2, strides=2),
 ]
 
 POOLING = [
