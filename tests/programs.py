@@ -179,6 +179,42 @@ def convnet(dtype: str = "float32") -> Program:
     return n.program("convnet", loss, counted, *n.descend(loss))
 
 
+def channels_first(dtype: str = "float32") -> Program:
+    """Two convolutions and a max-pool on images whose channels come before their space."""
+    n = _Net(dtype)
+    b = n.b
+    w0, b0, w1, b1 = (
+        n.weight(label, *shape)
+        for label, shape in (("w0", (3, 3, 2, 4)), ("b0", (4,)), ("w1", (2, 2, 4, 5)), ("b1", (5,)))
+    )
+    x, labels = n.input("x", (BATCH, 2, 7, 6)), n.input("labels", (BATCH,), "int32")
+    once, none = ((1, 1), (1, 1)), ((0, 0), (0, 0))
+    y = b.convolution(x, w0, "bf01_01io->bf01", (1, 1), none, *once, (False, False), 1, 1)
+    y = n.relu(b.add(y, n.along(y, b0, 1)))
+    y = b.reduce_window(y, "max", (1, 1, 2, 2), (1, 1, 1, 2), ((0, 0),) * 4, (1,) * 4, (1,) * 4)
+    y = b.convolution(y, w1, "bf01_01io->bf01", (1, 1), none, *once, (False, False), 1, 1)
+    logits = b.reduce(b.add(y, n.along(y, b1, 1)), "sum", (2, 3))
+    loss = n.mean(n.losses(logits, labels))
+    return n.program("channels_first", loss, *n.descend(loss))
+
+
+def predict(dtype: str = "float32") -> Program:
+    """Inference: a convolution, batch normalisation by known moments, a dense layer, a softmax."""
+    n = _Net(dtype)
+    b = n.b
+    w0, scale, shift = n.weight("w0", 3, 3, 1, 4), n.weight("scale", 4), n.weight("shift", 4)
+    mean, variance = n.weight("mean", 4), n.weight("variance", 4)
+    w1, b1 = n.weight("w1", 36, 5), n.weight("b1", 5)
+    x = n.input("x", (BATCH, 8, 8, 1))
+    once, none = ((1, 1), (1, 1)), ((0, 0), (0, 0))
+    y = b.convolution(x, w0, "b01f_01io->b01f", (2, 2), none, *once, (False, False), 1, 1)
+    inverse = b.multiply(scale, b.rsqrt(b.add(variance, n.number(1e-3, variance))))
+    y = b.multiply(b.subtract(y, n.along(y, mean)), n.along(y, inverse))
+    y = n.relu(b.add(y, n.along(y, shift)))
+    y = b.reshape(y, (BATCH, 36))
+    return n.program("predict", b.softmax(n.dense(y, w1, b1), 1))
+
+
 def _kept(b: Builder, key: Value, like: Value, rate: float) -> Value:
     """A bool for each element, True with probability `1 - rate`: a bit of Threefry on its index."""
     size, shape = like.type.size, like.shape
@@ -284,7 +320,7 @@ def attention(dtype: str = "float32") -> Program:
 
 
 MAKERS: Sequence[Callable[[str], Program]] = (
-    mlp, weighted, convnet, batch_norm, embedding, lstm, attention,
+    mlp, weighted, convnet, channels_first, batch_norm, embedding, lstm, attention,
 )  # fmt: skip
 
 

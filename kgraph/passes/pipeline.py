@@ -9,6 +9,7 @@ from kgraph.passes.dce import DeadCode
 from kgraph.passes.decompose import Decompose
 from kgraph.passes.fold import Fold
 from kgraph.passes.fuse import Fuse
+from kgraph.passes.layout import ChannelsLast
 from kgraph.passes.outline import Outline
 from kgraph.passes.scans import MergeScans
 from kgraph.passes.simplify import Simplify
@@ -43,6 +44,7 @@ def llvm_pipeline(inference: bool = False) -> tuple[Pass, ...]:
     """From a traced function to kernels; `inference` where the state stays as it is."""
     return (
         *simplification(),
+        ChannelsLast(),  # what moves through cancels there; it has to see whole windows
         *((FoldScales(),) if inference else ()),  # the weights that it makes are made once
         Decompose(keep=LLVM_KEEPS + REGIONS_KEEP),  # before regions, which see through basic ops
         SliceWindows(),  # before simplification, which clears up what its slices leave

@@ -8,6 +8,7 @@ no op left to which a rule applies. The cost is that of the graph and of the rew
 
 from __future__ import annotations
 
+import atexit
 import inspect
 import os
 import sys
@@ -27,6 +28,10 @@ Rule: TypeAlias = "Callable[[Op, Builder], Replacement]"
 AnyRule = TypeVar("AnyRule", bound="Callable[..., Replacement]")
 
 
+def _is_timed() -> bool:
+    return "rules" in os.environ.get("KGRAPH_DEBUG", "")
+
+
 @dataclass
 class _Count:
     hits: int = 0
@@ -44,6 +49,10 @@ class RuleSet:
     name: str
     rules: dict[type[Op], list[Rule]] = field(default_factory=dict)
     counts: dict[Rule, _Count] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if _is_timed():
+            atexit.register(print_counts, self)
 
     def __call__(self, rule: AnyRule) -> AnyRule:
         """Adds the rule under each class that its first parameter may be."""
@@ -70,7 +79,7 @@ class _RewritingBuilder(Builder):
         super().__init__()
         self._rules, self._left, self._limit = rules, limit, limit
         self._recent: deque[str] = deque(maxlen=3)
-        self._timed = "rules" in os.environ.get("KGRAPH_DEBUG", "")
+        self._timed = _is_timed()
 
     def append(self, op: Op) -> tuple[Value, ...]:
         for rule in self._rules.rules.get(type(op), ()):

@@ -8,11 +8,13 @@ import pytest
 
 from kgraph.ir import Array, Function, evaluate, parse, to_text, verify
 from kgraph.ir.ops.control import Batched
+from kgraph.ir.ops.convolution import Convolution
 from kgraph.passes.base import PASSES, Pass, run_passes
 from kgraph.passes.outline import Outline
 from kgraph.passes.pipeline import llvm_pipeline, simplification
+from kgraph.passes.prepare import split
 from tests.harness import assert_close
-from tests.programs import MAKERS, Program
+from tests.programs import MAKERS, Program, predict
 
 BATCHES = (1, 3, 8, 37)
 NAMES = [make.__name__ for make in MAKERS]
@@ -107,3 +109,27 @@ def test_disabled_passes_are_left_out() -> None:
 def test_an_unknown_pass_is_an_error() -> None:
     with pytest.raises(Exception, match="there is no pass called outlin; expected"):
         run_passes(program("mlp").fn, llvm_pipeline(), disabled=["outlin"])
+
+
+def test_inference() -> None:
+    """The scales of the batch norm are in the weights, which `prepare` makes from the state."""
+    program = predict("float64")
+    fn = run_passes(program.fn, llvm_pipeline(inference=True), check=True)
+    early, main = split(fn, program.state)
+    verify(main)
+    assert early is not None
+    assert not any(op.name == "rsqrt" for op in main.ops)
+    for batch in BATCHES:
+        args = program.arguments(batch)
+        state, inputs = args[: program.state], args[program.state :]
+        prepared = evaluate(early, state)
+        for a, b in zip(
+            evaluate(main, [*state, *prepared, *inputs]), evaluate(program.fn, args), strict=True
+        ):
+            assert_close(a, b, 1e-12)
+
+
+def test_channels_go_last_and_stay_there() -> None:
+    fn = run_passes(program("channels_first").fn, llvm_pipeline(), disabled=["outline", "fuse"])
+    assert {op.dims[:4] for op in fn.ops if isinstance(op, Convolution)} <= {"b01f", "f01b"}
+    assert sum(op.name == "transpose" for op in fn.ops) == 1, "that of the images"

@@ -9,11 +9,13 @@ from kgraph.passes.cse import CommonSubexpressions
 from kgraph.passes.custom import InlineCustomGradients
 from kgraph.passes.dce import DeadCode
 from kgraph.passes.decompose import Decompose
+from kgraph.passes.exact import exact
 from kgraph.passes.fold import Fold
 from kgraph.passes.fuse import Fuse
+from kgraph.passes.layout import ChannelsLast
 from kgraph.passes.outline import Outline
 from kgraph.passes.scans import MergeScans
-from kgraph.passes.simplify import Simplify, exact
+from kgraph.passes.simplify import Simplify
 from kgraph.passes.specialize import FoldScales
 from kgraph.passes.trim import TrimRegions
 from tests.harness import TextCase, check_pass, text_cases
@@ -30,6 +32,7 @@ FILES: dict[str, tuple[Pass, float]] = {
     "custom.kg": (InlineCustomGradients(), 0),
     "scans.kg": (MergeScans(), 0),
     "trim.kg": (TrimRegions(), 0),
+    "layout.kg": (ChannelsLast(), 1e-6),
     "fuse.kg": (Fuse(), 0),
     "outline.kg": (Outline(), 1e-6),
     "specialize.kg": (FoldScales(), 1e-5),
