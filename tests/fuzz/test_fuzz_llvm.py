@@ -1,4 +1,4 @@
-"""Random graphs as native code: the pipeline with small blocks, poisoned memory, several batches."""
+"""Random graphs as native code: pipeline with small blocks, poisoned memory, several batches."""
 
 from __future__ import annotations
 
