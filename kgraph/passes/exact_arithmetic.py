@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kgraph.ir import DTYPES, Builder, Value, is_float
+from kgraph.ir import DTYPES, Builder, Value, is_float, product
 from kgraph.ir.ops.elementwise import (
     Abs,
     Add,
@@ -21,6 +21,8 @@ from kgraph.ir.ops.elementwise import (
     Select,
     Subtract,
 )
+from kgraph.ir.ops.pointwise import Elementwise
+from kgraph.ir.ops.shape import BroadcastInDim
 from kgraph.passes.exact import exact, is_number, splat_of
 
 
@@ -112,6 +114,54 @@ def not_twice(op: Not, b: Builder) -> Value | None:
         case Not(x=x):
             return x
     return None
+
+
+@exact
+def not_of_known(op: Not, b: Builder) -> Value | None:
+    """not(true)  ->  false"""
+    number = splat_of(op.x)
+    return None if number is None else b.splat(np.invert(number), op.x.type)
+
+
+@exact
+def and_with_known(op: And, b: Builder) -> Value | None:
+    """and(x, all bits)  ->  x; and(x, 0)  ->  0"""
+    for x, y in ((op.x, op.y), (op.y, op.x)):
+        number = splat_of(y)
+        if number is not None and number == np.invert(np.zeros_like(number)):
+            return x
+        if number is not None and number == 0:
+            return y
+    return None
+
+
+@exact
+def or_with_known(op: Or, b: Builder) -> Value | None:
+    """or(x, 0)  ->  x; or(x, all bits)  ->  all bits"""
+    for x, y in ((op.x, op.y), (op.y, op.x)):
+        number = splat_of(y)
+        if number is not None and number == 0:
+            return x
+        if number is not None and number == np.invert(np.zeros_like(number)):
+            return y
+    return None
+
+
+@exact
+def elementwise_of_broadcasts(op: Elementwise, b: Builder) -> Value | None:
+    """f(broadcast(x), broadcast(y), number)  ->  broadcast(f(x, y, number))"""
+    spread = [v.op for v in op.operands if isinstance(v.op, BroadcastInDim)]
+    if len(op.results) != 1 or len(spread) != len(op.operands):
+        return None
+    largest = max(spread, key=lambda s: s.x.type.rank)
+    small, dims = largest.x.shape, largest.dims
+    if any(s.x.type.rank and (s.x.shape, s.dims) != (small, dims) for s in spread):
+        return None
+    if product(small) == product(op.results[0].shape):
+        return None
+    operands = tuple([s.x if s.x.shape == small else b.broadcast(s.x, small) for s in spread])
+    (made,) = b.append(op.with_operands(operands))
+    return b.broadcast(made, op.results[0].shape, dims)
 
 
 @exact

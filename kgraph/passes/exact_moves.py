@@ -35,7 +35,7 @@ def transpose_to_nothing(op: Transpose, b: Builder) -> Value | None:
 
 @exact
 def transpose_of_broadcast(op: Transpose, b: Builder) -> Value | None:
-    """transpose(broadcast(x))  ->  broadcast(transpose(x)), or broadcast(x) where dims still rise"""
+    """transpose(broadcast(x))  ->  broadcast(transpose(x)), or of x where its dims still rise"""
     match op.x.op:
         case BroadcastInDim(x=x, dims=dims):
             places = [op.perm.index(d) for d in dims]

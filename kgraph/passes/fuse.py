@@ -2,9 +2,9 @@
 
 A group has one iteration space. Around its hero, a contraction, stand the elementwise ops that read
 the contraction's result (the epilogue); a reduction has elementwise ops before it (the prologue)
-and iterates over its operand, and reductions over the same dims that read the same values are made
-together; a loop has only elementwise ops and, at its edge, ops that move elements. A value of a
-group that is used elsewhere is a further result.
+and iterates over its operand; a loop has only elementwise ops and, at its edge, ops that move
+elements. Loops over the same space, and reductions over the same dims, are made together where they
+read the same values. A value of a group that is used elsewhere is a further result.
 
 The walk goes backwards. An op joins the group of its earliest reader, and a group runs at the place
 of its last op, so nothing that reads a group's results runs before it and no cycle can arise. Ops
@@ -67,7 +67,9 @@ class _Groups:
         self._largest = largest
         # who reads, and at the index that it writes?
         self._readers: dict[Value, list[tuple[_Group, bool]]] = {}
-        self._reductions: dict[tuple[Shape, tuple[int, ...]], _Group] = {}  # the last one seen
+        # the last ones seen, which run first
+        self._reductions: dict[tuple[Shape, tuple[int, ...]], _Group] = {}
+        self._loops: dict[Shape, _Group] = {}
         self._returned = set(fn.results)
         self._users = users(fn)
         for place in range(len(fn.ops) - 1, -1, -1):
@@ -95,10 +97,10 @@ class _Groups:
         group = min((g for g, _ in readers), key=lambda g: g.root, default=None)
         if isinstance(op, Reduce):
             group = self._sibling(op, group)
-        elif group is not None and not (
+        elif group is None or not (
             all(same for g, same in readers if g is group) and self._accepts(group, op)
         ):
-            group = None
+            group = self._twin(op, group)
         if group is None:
             self._alone(op, place)
             return
@@ -116,6 +118,20 @@ class _Groups:
         read = [op.x, *(op.x.op.operands if Fact.ELEMENTWISE in op.x.op.facts else ())]
         shared = any(g is found for v in read for g, _ in self._readers.get(v, ()))
         return found if shared else None
+
+    def _twin(self, op: Op, reader: _Group | None) -> _Group | None:
+        """A loop to join that reads the same memory, and runs before all readers of this op."""
+        found = self._loops.get(op.results[0].shape)
+        if found is None or found.kind != "loop" or Fact.ELEMENTWISE not in op.facts:
+            return None
+        if (reader is not None and reader.root <= found.root) or len(found.ops) >= self._largest:
+            return None
+        shared = any(same and g is found for v in op.operands for g, same in self._reads(v))
+        return found if shared else None
+
+    def _reads(self, v: Value) -> list[tuple[_Group, bool]]:
+        """Who reads `v`, if it has elements of its own."""
+        return [] if v.type.rank == 0 else self._readers.get(v, [])
 
     def _accepts(self, group: _Group, op: Op) -> bool:
         if group.kind == "alone" or len(group.ops) >= self._largest:
@@ -146,6 +162,7 @@ class _Groups:
             self._reductions[op.x.shape, op.dims] = group
         elif Fact.ELEMENTWISE in op.facts or isinstance(op, _EDGE):
             group = _Group(place, op.results[0].shape, "loop")
+            self._loops[group.space] = group
         else:
             group = _Group(place, (), "alone")
         self.all.append(group)
