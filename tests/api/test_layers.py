@@ -16,7 +16,7 @@ NAMES = sorted({c.name for c in CASES})
 
 def config_of(layer: Any) -> Any:
     """The config as JSON has it; numbers to the precision in which Keras may have kept them."""
-    return json.loads(json.dumps(layer.get_config()), parse_float=lambda x: np.float32(x))
+    return json.loads(json.dumps(layer.get_config()), parse_float=lambda x: float(np.float32(x)))
 
 
 def inputs_of(case: Case) -> Any:
