@@ -6,21 +6,33 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kgraph.ir import Array, Builder, Function, IRError, TensorType, Value, bind_type, symbol
+from kgraph.ir import (
+    FLOATS,
+    Array,
+    Builder,
+    Function,
+    IRError,
+    TensorType,
+    Value,
+    bind_type,
+    numpy_dtype,
+    symbol,
+)
 
 F64 = "float64"
 BATCH = symbol("batch")
 
 
 class Generator:
-    """Grows a graph op by op; `pool` has the values of floats that the next op may read."""
+    """Grows a graph; `pool` has the floats that the next op may read, `ids` the integers."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, dtype: str = F64, integers: bool = False) -> None:
         self.random = np.random.default_rng(seed)
-        self.b = Builder()
+        self.b, self.dtype = Builder(), dtype
         self.pool: list[Value] = []
         self.ids: list[Value] = []
         self.weights = 0
+        self.makers = [*MAKERS, *(INTEGER_MAKERS if integers else ())]
 
     # ---- choices ----
 
@@ -46,7 +58,7 @@ class Generator:
 
     def weight(self, *shape: int) -> Value:
         self.weights += 1
-        return self.b.param(f"w{self.weights}", TensorType(shape, F64))
+        return self.b.param(f"w{self.weights}", TensorType(shape, self.dtype))
 
     def static(self, v: Value) -> list[int]:
         return [d for d, n in enumerate(v.shape) if isinstance(n, int)]
@@ -62,20 +74,23 @@ class Generator:
         shapes = [(BATCH, 4), (BATCH, 3, 4), (BATCH, 5, 4, 2), (3, 4), (BATCH,)]
         for i in range(1 + self.below(3)):
             shape = shapes[self.below(len(shapes))] if i else (BATCH, 4)
-            self.pool.append(self.b.param(f"x{i}", TensorType(shape, F64)))
+            self.pool.append(self.b.param(f"x{i}", TensorType(shape, self.dtype)))
         self.ids.append(self.b.param("ids", TensorType((BATCH, 2), "int32")))
         while len(self.b.ops) < size:
             self.step()
         others = [self.value() for _ in range(self.below(4))]
+        if len(self.ids) > 1:
+            others.append(self.ids[-1])
         return self.b.function(self.pool[-1], *others)
 
     def step(self) -> None:
-        make = MAKERS[self.below(len(MAKERS))]
+        make = self.makers[self.below(len(self.makers))]
         try:
             made = make(self)
         except (UnsuitableError, IRError):
             return
-        self.pool += [v for v in made if v.dtype == F64]
+        self.pool += [v for v in made if v.dtype == self.dtype]
+        self.ids += [v for v in made if v.dtype == "int32"]
 
 
 class UnsuitableError(Exception):
@@ -134,7 +149,7 @@ def select(g: Generator) -> list[Value]:
 
 @maker
 def clamp(g: Generator) -> list[Value]:
-    low, high = g.b.constant(-0.7, F64), g.b.constant(0.8, F64)
+    low, high = g.b.constant(-0.7, g.dtype), g.b.constant(0.8, g.dtype)
     return [g.b.clamp(low, g.value(), high)]
 
 
@@ -226,7 +241,7 @@ def pad(g: Generator) -> list[Value]:
     for d in g.static(x):
         if g.chance(0.5) and int(x.shape[d]) > 1:
             low[d], high[d], interior[d] = g.below(3) - 1, g.below(2), g.below(2)
-    value = g.b.constant(float(g.below(2)), F64)
+    value = g.b.constant(float(g.below(2)), g.dtype)
     return [g.b.pad(x, value, tuple(low), tuple(high), tuple(interior))]
 
 
@@ -313,7 +328,7 @@ def embedding(g: Generator) -> list[Value]:
 def position(g: Generator) -> list[Value]:
     x = g.tensor()
     index = g.b.iota(x.shape, g.dim(x), "int32")
-    wave = g.b.sine(g.b.multiply(g.b.cast(index, F64), g.b.splat(0.3, x.type)))
+    wave = g.b.sine(g.b.multiply(g.b.cast(index, g.dtype), g.b.splat(0.3, x.type)))
     return [g.b.multiply(x, wave)]
 
 
@@ -321,7 +336,7 @@ def position(g: Generator) -> list[Value]:
 def mean(g: Generator) -> list[Value]:
     x = g.tensor()
     total = g.b.reduce(x, "sum", (0,))
-    count = g.b.dim_size(x.shape[0], F64)
+    count = g.b.dim_size(x.shape[0], g.dtype)
     return [g.b.divide(total, g.b.broadcast(count, total.shape))]
 
 
@@ -334,7 +349,7 @@ def scan(g: Generator) -> list[Value]:
         raise UnsuitableError
     w, summed = g.weight(n), g.chance(0.5)
     inner = Builder()
-    row = TensorType((BATCH, n), F64)
+    row = TensorType((BATCH, n), g.dtype)
     c, *s = [inner.param(k, t) for k, t in (("c", row), ("s", w.type))[: 1 + summed]]
     r = inner.param("r", row)
     wide = inner.broadcast(inner.param("w", w.type), row.shape, (1,))
@@ -358,13 +373,126 @@ def branch(g: Generator) -> list[Value]:
     then = inner[0].function(inner[0].sine(params[0]))
     orelse = inner[1].function(inner[1].multiply(params[1], params[1]))
     scalar = g.b.reduce(x, "sum", tuple(range(x.type.rank)))
-    pred = g.b.compare(scalar, g.b.constant(0.0, F64), "GT")
+    pred = g.b.compare(scalar, g.b.constant(0.0, g.dtype), "GT")
     return [g.b.if_(pred, (x,), then, orelse)]
 
 
-def random_function(seed: int, size: int = 20) -> Function:
-    """The function of a seed."""
-    return Generator(seed).function(size)
+# ---- integers, comparisons and what they index ----
+
+INTEGER_MAKERS: list[Maker] = []
+
+
+def integer_maker(function: Maker) -> Maker:
+    INTEGER_MAKERS.append(function)
+    return function
+
+
+def integer(g: Generator, like: Value | None = None) -> Value:
+    """An integer value; of the type of another."""
+    fitting = [v for v in g.ids if like is None or v.type is like.type]
+    return fitting[g.below(len(fitting))]
+
+
+@integer_maker
+def whole(g: Generator) -> list[Value]:
+    """Floats made whole, some of them out of range."""
+    x = g.value()
+    scale = [1.0, 3.0, 1e10][g.below(3)]
+    return [g.b.convert(g.b.multiply(x, g.b.splat(scale, x.type)), "int32")]
+
+
+@integer_maker
+def integer_binary(g: Generator) -> list[Value]:
+    x = integer(g)
+    names = (
+        "add subtract multiply divide remainder and_ or_ xor maximum minimum power shift_left"
+        " shift_right_arithmetic shift_right_logical"
+    ).split()
+    return [getattr(g.b, names[g.below(len(names))])(x, integer(g, x))]
+
+
+@integer_maker
+def integer_unary(g: Generator) -> list[Value]:
+    x = integer(g)
+    name = ["negate", "abs", "not_", "sign", "popcnt", "count_leading_zeros"][g.below(6)]
+    return [getattr(g.b, name)(x)]
+
+
+@integer_maker
+def narrow(g: Generator) -> list[Value]:
+    """To another width and back."""
+    x = integer(g)
+    dtype = ["int8", "uint8", "int64", "uint32", "bool", "float32"][g.below(6)]
+    return [g.b.convert(g.b.convert(x, dtype), "int32")]
+
+
+@integer_maker
+def wave(g: Generator) -> list[Value]:
+    """Floats again."""
+    x = integer(g)
+    small = g.b.remainder(x, g.b.splat(7, x.type))
+    return [g.b.sine(g.b.convert(small, g.dtype))]
+
+
+@integer_maker
+def counted(g: Generator) -> list[Value]:
+    x = g.tensor()
+    above = g.b.compare(x, g.b.splat(0.1, x.type), ["GT", "LE"][g.below(2)])
+    dims = (g.dim(x),)
+    if g.chance(0.5):
+        return [g.b.convert(g.b.reduce(above, ["and", "or", "max"][g.below(3)], dims), "int32")]
+    return [g.b.reduce(g.b.convert(above, "int32"), ["sum", "max", "product"][g.below(3)], dims)]
+
+
+@integer_maker
+def places(g: Generator) -> list[Value]:
+    x = g.value(lambda v: v.type.rank >= 1 and v.shape[-1] not in (0, BATCH))
+    d = x.type.rank - 1
+    if g.chance(0.4):
+        return [g.b.arg_reduce(x, ["max", "min"][g.below(2)], d, "int32")]
+    if g.chance(0.5):
+        index = g.b.iota(x.shape, d, "int32")
+        return list(g.b.sort((x, index), d, 1, g.chance(0.5)))
+    return list(g.b.top_k(x, 1))
+
+
+@integer_maker
+def rows(g: Generator) -> list[Value]:
+    """Rows of a weight at computed places, clamped."""
+    table, index = g.weight(5, 3), integer(g)
+    sizes, rank = (1, 3), index.type.rank
+    return [g.b.gather(table, index, (rank,), (0,), (0,), rank, sizes)]
+
+
+@integer_maker
+def put(g: Generator) -> list[Value]:
+    """Into a weight at computed places; those that are out of bounds are dropped."""
+    index = integer(g)
+    table = g.weight(5, 3)
+    updates = g.b.sine(g.b.convert(g.b.remainder(index, g.b.splat(5, index.type)), g.dtype))
+    spread = g.b.broadcast_in_dim(updates, (*index.shape, 3), tuple(range(index.type.rank)))
+    rank = index.type.rank
+    return [g.b.tanh(g.b.scatter(table, index, spread, "add", (rank,), (0,), (0,), rank))]
+
+
+@integer_maker
+def window(g: Generator) -> list[Value]:
+    """A part of x at a computed place, or x with such a part replaced."""
+    x = g.value(lambda v: v.type.rank == 2 and isinstance(v.shape[1], int) and v.shape[1] > 1)
+    whole_index = integer(g)
+    start = g.b.reduce(whole_index, "max", tuple(range(whole_index.type.rank)))
+    starts = (g.b.constant(0, "int32"), start)
+    part = g.b.dynamic_slice(x, starts, (x.shape[0], 1))
+    if g.chance(0.5):
+        return [part]
+    return [g.b.dynamic_update_slice(x, g.b.sine(part), starts)]
+
+
+def random_function(
+    seed: int, size: int = 20, dtype: str = F64, integers: bool = False
+) -> Function:
+    """The function of a seed; with `integers`, among the ops are those on integers and indices."""
+    return Generator(seed, dtype, integers).function(size)
 
 
 def arguments(fn: Function, batch: int, seed: int = 0) -> list[Array]:
@@ -373,8 +501,8 @@ def arguments(fn: Function, batch: int, seed: int = 0) -> list[Array]:
     found = []
     for p in fn.params:
         shape = [int(n) for n in bind_type(p.type, {"batch": batch}).shape]
-        if p.dtype == F64:
-            found.append(np.asarray(random.standard_normal(shape) * 0.7))
+        if p.dtype in FLOATS:
+            found.append((random.standard_normal(shape) * 0.7).astype(numpy_dtype(p.dtype)))
         else:
             found.append(random.integers(-(p.dtype == "int32"), 8, shape).astype(p.dtype))
     return found

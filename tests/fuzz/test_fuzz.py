@@ -37,7 +37,7 @@ def holds(fn: Function) -> dict[str, Callable[[Function], bool]]:
 
 
 def check(seed: int, size: int) -> None:
-    fn = random_function(seed, size)
+    fn = random_function(seed, size, integers=bool(seed % 2))
     for what, property_ in holds(fn).items():
         failure = failed(property_, fn)
         if failure:
