@@ -24,11 +24,11 @@ from kgraph.passes.pipeline import llvm_pipeline
 from tests.programs import programs
 
 batch = symbol("batch")
-SIZES = {"batch": 7, "block": 3}
+SIZES = ({"batch": 7, "block": 3}, {"batch": 1, "block": 1}, {"batch": 100, "block": 8})
 
 
-def bytes_of(size: Size) -> int:
-    found = bind_size(size, SIZES)
+def bytes_of(size: Size, sizes: Mapping[str, int]) -> int:
+    found = bind_size(size, sizes)
     assert isinstance(found, int)
     return found
 
@@ -36,29 +36,38 @@ def bytes_of(size: Size) -> int:
 class Memory:
     """Who wrote each byte last: buffers by name, donated ones under the name of the parameter."""
 
-    def __init__(self, fn: Function, donated: Mapping[int, int], plan: MemoryPlan) -> None:
-        self.plan, self.donated = plan, donated
+    def __init__(
+        self,
+        fn: Function,
+        donated: Mapping[int, int],
+        plan: MemoryPlan,
+        sizes: Mapping[str, int],
+    ) -> None:
+        self.plan, self.donated, self.sizes = plan, donated, sizes
         self.bytes: dict[tuple[str, int], np.ndarray] = {}
         for i, p in enumerate(fn.params):
-            self.bytes["param", i] = np.full(bytes_of(p.type.nbytes), id(p))
+            self.bytes["param", i] = np.full(self.bytes_of(p.type.nbytes), id(p))
         for i, v in enumerate(fn.results):
             if i not in donated:
-                self.bytes["result", i] = np.zeros(bytes_of(v.type.nbytes), np.int64)
-        self.bytes["arena", 0] = np.zeros(bytes_of(plan.arena), np.int64)
+                self.bytes["result", i] = np.zeros(self.bytes_of(v.type.nbytes), np.int64)
+        self.bytes["arena", 0] = np.zeros(self.bytes_of(plan.arena), np.int64)
+
+    def bytes_of(self, size: Size) -> int:
+        return bytes_of(size, self.sizes)
 
     def at(self, place: object, nbytes: Size) -> np.ndarray:
         if isinstance(place, Arena):
-            start = bytes_of(place.offset)
+            start = self.bytes_of(place.offset)
             assert start % ALIGNMENT == 0
-            found = self.bytes["arena", 0][start : start + bytes_of(nbytes)]
+            found = self.bytes["arena", 0][start : start + self.bytes_of(nbytes)]
         elif isinstance(place, Param):
-            found = self.bytes["param", place.index][: bytes_of(nbytes)]
+            found = self.bytes["param", place.index][: self.bytes_of(nbytes)]
         else:
             assert isinstance(place, Result)
             home = self.donated.get(place.index)
             key = ("result", place.index) if home is None else ("param", home)
-            found = self.bytes[key][: bytes_of(nbytes)]
-        assert len(found) == bytes_of(nbytes), "a value lies beyond its buffer"
+            found = self.bytes[key][: self.bytes_of(nbytes)]
+        assert len(found) == self.bytes_of(nbytes), "a value lies beyond its buffer"
         return found
 
     def written(self, v: Value) -> bool:
@@ -105,12 +114,13 @@ def root(v: Value) -> Value:
 
 def check(fn: Function, plan: MemoryPlan, donated: Mapping[int, int]) -> None:
     """Every read finds what was written for it, and every result is there in the end."""
-    memory = Memory(fn, donated, plan)
-    for op in fn.ops:
-        memory.run(op)
-    for i, v in enumerate(fn.results):
-        assert memory.written(v), f"result {i} was lost"
-        assert (v, i) in plan.copies or plan.places[v] == Result(i)
+    for sizes in SIZES:
+        memory = Memory(fn, donated, plan, sizes)
+        for op in fn.ops:
+            memory.run(op)
+        for i, v in enumerate(fn.results):
+            assert memory.written(v), f"result {i} was lost"
+            assert (v, i) in plan.copies or plan.places[v] == Result(i)
 
 
 def random_function(seed: int) -> tuple[Function, dict[int, int]]:
@@ -272,4 +282,4 @@ def test_incomparable_sizes_do_not_share() -> None:
     """)
     plan = plan_memory(fn)
     check(fn, plan, {})
-    assert bytes_of(plan.arena) >= 448 + 64
+    assert bytes_of(plan.arena, SIZES[0]) >= 448 + 64
