@@ -17,8 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from kgraph.ir import Builder, Fact, Function, Op, Shape, Value, numpy_dtype, users
-from kgraph.ir.ops.common import accumulator
+from kgraph.ir import Builder, Fact, Function, Op, Shape, Value, users
 from kgraph.ir.ops.contract import DotGeneral
 from kgraph.ir.ops.control import Fusion
 from kgraph.ir.ops.convolution import Convolution
@@ -140,11 +139,7 @@ class _Groups:
         if any(v.shape != group.space for v in op.results):
             return False
         if isinstance(op, _HEROES):
-            return (
-                group.kind == "loop"
-                and all(_is_epilogue(member) for member in group.ops)
-                and _holds_sums(group.ops[0].results[0].dtype, op.results[0].dtype)
-            )
+            return group.kind == "loop" and all(_is_epilogue(member) for member in group.ops)
         if isinstance(op, _EDGE):
             return group.kind == "loop"
         if group.kind == "reduce" and self._follows_hero(op):
@@ -187,11 +182,6 @@ def _takes_copy(group: _Group, op: Op, same_index: bool) -> bool:
     if op.results[0].type.rank == 0:
         return True
     return same_index and not (group.kind == "contract" and isinstance(op, Iota))
-
-
-def _holds_sums(result: str, dtype: str) -> bool:
-    """Can unfinished sums of a contraction wait in the memory of a result?"""
-    return numpy_dtype(result) in (numpy_dtype(dtype), accumulator(dtype))
 
 
 def _is_epilogue(op: Op) -> bool:
