@@ -5,6 +5,7 @@ from typing import Any
 from kgraph import activations, constraints, initializers, ops, regularizers
 from kgraph.layers.conv import BaseConv
 from kgraph.layers.geometry import conv_output_shape
+from kgraph.layers.weight_options import passed_on
 from kgraph.registry import keras_export
 
 __all__ = ["DepthwiseConv1D", "DepthwiseConv2D"]
@@ -111,25 +112,7 @@ class DepthwiseConv1D(BaseDepthwiseConv):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            rank=1,
-            depth_multiplier=depth_multiplier,
-            kernel_size=kernel_size,
-            strides=strides,
-            padding=padding,
-            data_format=data_format,
-            dilation_rate=dilation_rate,
-            activation=activation,
-            use_bias=use_bias,
-            depthwise_initializer=depthwise_initializer,
-            bias_initializer=bias_initializer,
-            depthwise_regularizer=depthwise_regularizer,
-            bias_regularizer=bias_regularizer,
-            activity_regularizer=activity_regularizer,
-            depthwise_constraint=depthwise_constraint,
-            bias_constraint=bias_constraint,
-            **kwargs,
-        )
+        super().__init__(**passed_on(locals(), rank=1))
 
 
 @keras_export("keras.layers.DepthwiseConv2D")
@@ -155,22 +138,4 @@ class DepthwiseConv2D(BaseDepthwiseConv):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            rank=2,
-            depth_multiplier=depth_multiplier,
-            kernel_size=kernel_size,
-            strides=strides,
-            padding=padding,
-            data_format=data_format,
-            dilation_rate=dilation_rate,
-            activation=activation,
-            use_bias=use_bias,
-            depthwise_initializer=depthwise_initializer,
-            bias_initializer=bias_initializer,
-            depthwise_regularizer=depthwise_regularizer,
-            bias_regularizer=bias_regularizer,
-            activity_regularizer=activity_regularizer,
-            depthwise_constraint=depthwise_constraint,
-            bias_constraint=bias_constraint,
-            **kwargs,
-        )
+        super().__init__(**passed_on(locals(), rank=2))

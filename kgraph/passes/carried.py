@@ -18,12 +18,13 @@ from kgraph.ir import (
     bind_size,
     symbols_of,
 )
+from kgraph.ir.ops.blocks import CHUNKS
+from kgraph.ir.ops.common import is_zero
 from kgraph.ir.ops.control import Scan
-from kgraph.ir.ops.shape import BroadcastInDim, Constant, DimSize, Iota, Reshape
+from kgraph.ir.ops.shape import BroadcastInDim, DimSize, Iota
 
 AMBIGUOUS = -1
 _LENGTH = 64  # the value of a symbol other than the batch that is assumed where bytes are weighed
-CHUNKS = 8  # a sum over the batch is that of at most so many chunks of blocks
 
 
 @lru_cache(maxsize=4096)  # types are interned, and a program has few of them
@@ -127,13 +128,6 @@ def _stays_local(op: Op, sums: set[Value], batch: str) -> bool:
 
 def _sizes_of(op: DimSize | Iota) -> tuple[Size, ...]:
     return (op.size,) if isinstance(op, DimSize) else op.shape
-
-
-def is_zero(v: Value) -> bool:
-    """Is the value a constant 0, broadcast or not?"""
-    while isinstance(v.op, BroadcastInDim | Reshape):
-        v = v.op.x
-    return isinstance(v.op, Constant) and not v.op.value.array.any()
 
 
 @lru_cache(maxsize=4096)
