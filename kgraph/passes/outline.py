@@ -27,10 +27,18 @@ from kgraph.ir import (
     is_float,
     symbol,
 )
+from kgraph.ir.ops.blocks import CHUNKS
 from kgraph.ir.ops.control import Batched, Fusion
 from kgraph.ir.ops.shape import Constant, Iota
 from kgraph.passes.base import Pass
-from kgraph.passes.carried import carrier, is_heavy, locality, peak_per_sample, samples_of
+from kgraph.passes.carried import (
+    bytes_per_sample,
+    carrier,
+    is_heavy,
+    locality,
+    peak_per_sample,
+    samples_of,
+)
 from kgraph.passes.placement import Local, Placement, place
 
 _BLOCK = "block"
@@ -44,8 +52,9 @@ class Outline(Pass):
     bytes. Measured on an LSTM, whose steps are short: 16 samples are a third faster than 8, 32 no
     better; on a convnet all from 4 to 16 are alike.
     `expected` is the batch for which the partial sums of a weight gradient are weighed against the
-    rows that they sum; regions of fewer than `least` ops that do not move elements alone stay as
-    they are.
+    rows that they sum. Where all of them together outgrow `cache`, each block brings them in from
+    memory and writes them back, so they are weighed against the rows of one block. Regions of fewer
+    than `least` ops that do not move elements alone stay as they are.
     """
 
     name: ClassVar[str] = "outline"
@@ -59,11 +68,12 @@ class Outline(Pass):
         """`fn` with regions; `fn` itself where nothing is local."""
         if any(isinstance(op, Batched | Fusion) for op in fn.ops) or _BLOCK in fn.symbols:
             return fn
-        local: Local = {}
         read = {v for op in fn.ops for v in op.operands} | set(fn.results)
-        for op in fn.ops:
-            how = locality(op, self.batch)
-            if how is None or is_heavy(op, how, self.batch, self.expected):
+        rules = {op: how for op in fn.ops if (how := locality(op, self.batch)) is not None}
+        expected = self._expected(fn, rules)
+        local: Local = {}
+        for op, how in rules.items():
+            if is_heavy(op, how, self.batch, expected):
                 continue
             if all(v not in read for v, h in zip(op.results, how, strict=True) if h == All()):
                 local[op] = how  # what is the same for all blocks cannot be given by each
@@ -71,9 +81,26 @@ class Outline(Pass):
             return fn
         return _Emission(self, fn, local, place(fn, local, self.batch)).function()
 
+    def _expected(self, fn: Function, rules: Local) -> int:
+        """The batch for which partial sums are weighed: as many blocks as there are chunks, or more
+        where a thread's sums stay in its cache."""
+        sums = sum(
+            bytes_per_sample(v.type, self.batch)
+            for op, how in rules.items()
+            for v, h in zip(op.results, how, strict=True)
+            if isinstance(h, Combine)
+        )
+        if sums <= self.cache:
+            return self.expected
+        return CHUNKS * self._fitting(peak_per_sample(fn, self.batch))
+
     def samples(self, body: Function) -> int:
         """The samples of a block of a body."""
-        most = max(1, min(self.block, self.cache // max(1, peak_per_sample(body, _BLOCK))))
+        return self._fitting(peak_per_sample(body, _BLOCK))
+
+    def _fitting(self, each: int) -> int:
+        """The samples of a block if each has so many bytes."""
+        most = max(1, min(self.block, self.cache // max(1, each)))
         return 1 << (most.bit_length() - 1)
 
 

@@ -91,6 +91,18 @@ def test_a_step_is_one_region(name: str) -> None:
     assert {kind for kind, _ in region.gives} == {"sum"}
 
 
+def test_sums_that_outgrow_the_cache_are_made_outside() -> None:
+    """A weight gradient of more bytes than a block's rows is then one product over all samples."""
+    before = run_passes(program("mlp").fn, simplification())
+    kept, moved = (Outline(cache=cache).run(before) for cache in (1 << 23, 64))
+    assert sum_count(kept) > sum_count(moved) > 0
+    assert_same("mlp", moved)
+
+
+def sum_count(fn: Function) -> int:
+    return sum(kind == "sum" for op in fn.ops if isinstance(op, Batched) for kind, _ in op.gives)
+
+
 def test_n_batch_norms_are_2n_plus_1_regions() -> None:
     """One for each sum that holds something up: the moments forward, the two sums backward."""
     assert len(regions("batch_norm")) == 5
