@@ -44,7 +44,7 @@ def compile_times(network):
 
     model, _ = NETWORKS[network](kgraph)
     started = time.process_time()
-    fn = trace_step(model, "train")
+    fn = trace_step(model, "train").function
     traced = time.process_time()
     run_passes(fn, llvm_pipeline())
     ended = time.process_time()

@@ -48,7 +48,7 @@ def dump(
     traced = (
         read_program(Path(source))
         if source.endswith(".kg")
-        else trace_step(read_model(source), step)
+        else trace_step(read_model(source), step).function
     )
     trail = Trail()
     disabled = default_options().disabled

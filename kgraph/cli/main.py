@@ -55,7 +55,7 @@ def _fail(message: str, code: int = 1) -> int:
 def _app() -> "typer.Typer":  # noqa: F821  # typer is imported when a command runs
     import typer
 
-    from kgraph.cli import cache, demo, dump, opt, tables
+    from kgraph.cli import cache, demo, dump, opt, profile, tables
 
     app = typer.Typer(
         help="kgraph: see, rewrite and run the programs behind Keras-style models.",
@@ -65,6 +65,7 @@ def _app() -> "typer.Typer":  # noqa: F821  # typer is imported when a command r
         rich_markup_mode=None,
     )
     app.command("dump")(dump.dump)
+    app.command("profile")(profile.profile)
     app.command("opt")(opt.opt)
     app.command("run")(opt.run_file)
     app.command("ops")(tables.ops)

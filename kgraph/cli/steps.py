@@ -4,15 +4,16 @@ from typing import Any
 
 import numpy as np
 
-from kgraph.ir import Function, numpy_dtype
+from kgraph.ir import numpy_dtype
+from kgraph.ops._step import Traced
 from kgraph.utils import tree
 
 KINDS = ("train", "evaluate", "predict")
 _STAND_IN = 8  # for sizes that only data would tell
 
 
-def trace_step(model: Any, kind: str | None) -> Function:
-    """The function of the model's `train`, `evaluate` or `predict` step; None: train if it is
+def trace_step(model: Any, kind: str | None) -> Traced:
+    """The program of the model's `train`, `evaluate` or `predict` step; None: train if it is
     compiled, else predict.
 
     Raises:
@@ -33,7 +34,7 @@ def trace_step(model: Any, kind: str | None) -> Function:
         )
     x = tree.map_structure(lambda t: _stand_in(t.shape, t.dtype), model.input)
     y = None if kind == "predict" else _targets(model)
-    return model._step_program({"evaluate": "test"}.get(kind, kind)).trace(x, y, None).function  # type: ignore[no-any-return]
+    return model._step_program({"evaluate": "test"}.get(kind, kind)).trace(x, y, None)  # type: ignore[no-any-return]
 
 
 def _stand_in(shape: Any, dtype: str) -> Any:

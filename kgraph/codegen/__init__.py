@@ -2,5 +2,9 @@
 
 from kgraph.codegen.base import Array, Backend, Executable, NativeImage
 from kgraph.codegen.options import BACKENDS, Options
+from kgraph.codegen.probe import PROBES, Probe, whole
 
-__all__ = ["BACKENDS", "Array", "Backend", "Executable", "NativeImage", "Options"]
+__all__ = [
+    "BACKENDS", "PROBES", "Array", "Backend", "Executable", "NativeImage", "Options", "Probe",
+    "whole",
+]  # fmt: skip

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from kgraph.codegen.options import Options
+from kgraph.codegen.probe import Probe
 from kgraph.ir import Function, Size, TensorType, parse_size, parse_type
 
 # numpy's arrays, and on the jax backend jax's: whatever has `shape` and `dtype`.
@@ -60,6 +61,8 @@ class NativeImage:
         prepare: a function of the state alone, run when the state's version changes; what it gives
             are further parameters of this one, between the state and the inputs. For programs that
             donate nothing.
+        probes: of code compiled with `Options.profile`, which then defines the variable
+            `kgraph_probes`: for each probe two i64, nanoseconds and executions so far.
     """
 
     code: bytes
@@ -70,6 +73,7 @@ class NativeImage:
     slab: Size = 0
     in_place: bool = False
     prepare: NativeImage | None = None
+    probes: tuple[Probe, ...] = ()
 
     def to_bytes(self) -> bytes:
         """A line of JSON with all but the code, then the code, then the bytes of `prepare`."""
@@ -82,6 +86,7 @@ class NativeImage:
             "arena": str(self.arena),
             "slab": str(self.slab),
             "in_place": self.in_place,
+            "probes": [probe.to_dict() for probe in self.probes],
         }
         return json.dumps(header).encode() + b"\n" + self.code + prepare
 
@@ -100,6 +105,7 @@ class NativeImage:
             slab=parse_size(header["slab"]),
             in_place=bool(header["in_place"]),
             prepare=NativeImage.from_bytes(prepare) if prepare else None,
+            probes=tuple(Probe.from_dict(probe) for probe in header["probes"]),
         )
 
 

@@ -23,6 +23,7 @@ class Options:
         tf32: the jax backend may round contractions' operands to TF32.
         verify: run the verifier after every pass.
         poison: fill fresh results and dead arena bytes with NaN, to find reads of either.
+        profile: measure the time of each op (llvm): `kgraph profile`.
         disabled: names of passes that are left out.
     """
 
@@ -33,6 +34,7 @@ class Options:
     tf32: bool = False
     verify: bool = False
     poison: bool = False
+    profile: bool = False
     disabled: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

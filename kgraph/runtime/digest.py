@@ -15,7 +15,7 @@ from kgraph.codegen import Options
 from kgraph.ir import Function, to_text
 
 # Of what a cache entry holds; a change makes all older entries misses.
-FORMAT = "1"
+FORMAT = "2"
 
 _SOURCES = ("ir", "passes", "codegen")
 
@@ -44,7 +44,7 @@ def key_of(
     results = ", ".join(str(v.type) for v in fn.results)
     return Key(
         (
-            ("graph", hashlib.sha256(graph_text(fn).encode()).hexdigest()),
+            ("graph", hashlib.sha256(graph_text(fn, options.profile).encode()).hexdigest()),
             ("parameters", parameters),
             ("results", results),
             ("ops", str(len(fn.ops))),
@@ -58,9 +58,12 @@ def key_of(
     )
 
 
-def graph_text(fn: Function) -> str:
-    """The text of a function without what changes no code: names and locations."""
-    return to_text(fn, locations=False, labels=False)
+def graph_text(fn: Function, locations: bool = False) -> str:
+    """The text of a function without what changes no code: names, and locations if not asked for.
+
+    What measures ops names their layers.
+    """
+    return to_text(fn, locations=locations, labels=False)
 
 
 def pool_key(text: str, compiler: str) -> Key:

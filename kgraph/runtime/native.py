@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kgraph.codegen import Array, NativeImage
+from kgraph.codegen import PROBES, Array, NativeImage
 from kgraph.codegen.arrays import accept_array
 from kgraph.codegen.llvm.load import load
 from kgraph.ir import KGraphError, Size, TensorType, bind_size, numpy_dtype
@@ -74,7 +74,8 @@ class NativeRunner:
         self, image: NativeImage, donate: Mapping[int, int], poisoned: bool = False
     ) -> None:
         self.image = image
-        self._code = load(image.code, ("kgraph_run",))
+        names = ("kgraph_run", PROBES) if image.probes else ("kgraph_run",)
+        self._code = load(image.code, names)
         kind = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 4)
         self._function = kind(self._code.address("kgraph_run"))
         self._donate = dict(donate) if image.in_place else {}
@@ -84,6 +85,12 @@ class NativeRunner:
         self._poisoned = poisoned
         self._frames: deque[_Frame] = deque()
         self._layouts: dict[tuple[int, ...], _Layout] = {}
+
+    def counters(self) -> Array:
+        """Nanoseconds and executions of each probe so far, as they are: writing 0 begins anew."""
+        kind = ctypes.c_int64 * (2 * len(self.image.probes))
+        table = kind.from_address(self._code.address(PROBES))
+        return np.ctypeslib.as_array(table).reshape(-1, 2)
 
     def accept(self, value: object, type_: TensorType, name: str) -> Array:
         return accept_array(value, type_, name)

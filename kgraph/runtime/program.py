@@ -62,6 +62,11 @@ class Program:
         default_factory=dict, repr=False
     )
 
+    @property
+    def runner(self) -> Runner:
+        """What runs the function."""
+        return self._main
+
     def __call__(self, *arrays: object) -> tuple[Array, ...]:
         """Runs once.
 

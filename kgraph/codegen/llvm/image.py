@@ -11,9 +11,11 @@ from kgraph.codegen.llvm.assemble import compile_object
 from kgraph.codegen.llvm.emit import I32, I64, PTR, Function, Module, Operand, Type, constant
 from kgraph.codegen.llvm.fingerprint import target_of
 from kgraph.codegen.llvm.lower import Frame, Kernels, lower_body, plan_body, slab_of
+from kgraph.codegen.llvm.lower.probes import Probes
 from kgraph.codegen.llvm.panels import Panels, panels_of
 from kgraph.codegen.llvm.target import Target
 from kgraph.codegen.options import Options
+from kgraph.codegen.probe import Probe
 from kgraph.ir import Function as Graph
 from kgraph.ir import Size
 from kgraph.passes.base import run_passes
@@ -33,6 +35,7 @@ class Lowered:
     text: str
     arena: Size
     slab: Size
+    probes: tuple[Probe, ...] = ()
 
 
 def compile(fn: Graph, *, state: int, donate: Mapping[int, int], options: Options) -> NativeImage:
@@ -58,7 +61,7 @@ def compile(fn: Graph, *, state: int, donate: Mapping[int, int], options: Option
         known = state + (len(graph.params) - len(fn.params))
     graph = run(graph, cut, len(passes))
     panels = panels_of(graph, known, target)
-    image = _image(graph, target, donate, panels)
+    image = _image(graph, target, donate, panels, options.profile)
     if early is None and not panels:
         return image
     early = early or Graph(fn.params[:state], (), (), f"{fn.name}.prepare")
@@ -66,9 +69,9 @@ def compile(fn: Graph, *, state: int, donate: Mapping[int, int], options: Option
 
 
 def _image(
-    fn: Graph, target: Target, donate: Mapping[int, int], panels: Sequence[Panels]
+    fn: Graph, target: Target, donate: Mapping[int, int], panels: Sequence[Panels], profile: bool
 ) -> NativeImage:
-    lowered = lower(fn, target, donate, panels)
+    lowered = lower(fn, target, donate, panels, profile)
     first = panels[0].param if panels else 0
     params = [p.type for p in fn.params]
     params[first:first] = [p.type for p in panels]
@@ -80,6 +83,7 @@ def _image(
         arena=lowered.arena,
         slab=lowered.slab,
         in_place=bool(donate),
+        probes=lowered.probes,
     )
 
 
@@ -104,10 +108,11 @@ def lower(
     target: Target,
     donate: Mapping[int, int] | None = None,
     panels: Sequence[Panels] = (),
+    profile: bool = False,
 ) -> Lowered:
     """The module of a scheduled function; its entry is `kgraph_run`.
 
-    `panels` are further parameters, between the others.
+    `panels` are further parameters, between the others. With `profile`, ops are measured.
     """
     plan = plan_body(fn, target, donate)
     arena = plan.arena
@@ -116,7 +121,8 @@ def lower(
         stages[i] = arena
         arena = arena + (fn.results[i].type.nbytes + (ALIGNMENT - 1)) // ALIGNMENT * ALIGNMENT
     module = Module(target)
-    with _entry(module, fn.symbols) as (frame, buffers, base):
+    probes = Probes(module) if profile else None
+    with _entry(Kernels(module, probes), fn.symbols) as (frame, buffers, base):
         count = len(fn.params) + len(panels)
         pointers = [_word(frame.f, buffers, i) for i in range(count + len(fn.results))]
         params, results = pointers[:count], pointers[count:]
@@ -126,14 +132,15 @@ def lower(
             first = panels[0].param
             del params[first : first + len(panels)]
         lower_body(frame, fn, plan, params, results, base, stages)
-    return Lowered(module.text(), arena, slab_of(fn, target))
+    found = () if probes is None else probes.finish()
+    return Lowered(module.text(), arena, slab_of(fn, target), found)
 
 
 def lower_prepare(early: Graph, target: Target, panels: Sequence[Panels]) -> Lowered:
     """The module of `prepare`: the results of `early`, then the panels."""
     plan = plan_body(early, target)
     module = Module(target)
-    with _entry(module, early.symbols) as (frame, buffers, base):
+    with _entry(Kernels(module), early.symbols) as (frame, buffers, base):
         ends = (len(early.params), len(early.params) + len(early.results))
         pointers = [_word(frame.f, buffers, i) for i in range(ends[1] + len(panels))]
         params, results = pointers[: ends[0]], pointers[ends[0] : ends[1]]
@@ -145,12 +152,12 @@ def lower_prepare(early: Graph, target: Target, panels: Sequence[Panels]) -> Low
 
 
 @contextmanager
-def _entry(module: Module, symbols: Sequence[str]) -> Iterator[tuple[Frame, Operand, Operand]]:
+def _entry(kernels: Kernels, symbols: Sequence[str]) -> Iterator[tuple[Frame, Operand, Operand]]:
     """Writes `kgraph_run`: gives its frame, the table of buffers and the arena."""
-    with module.function("kgraph_run", _RUN, returns=I32) as f:
+    with kernels.module.function("kgraph_run", _RUN, returns=I32) as f:
         buffers, sizes, base, context = f.parameters
         values = {s: _word(f, sizes, i, I64) for i, s in enumerate(symbols)}
-        yield Frame(f, Kernels(module), values, context, _word(f, context, _SLABS)), buffers, base
+        yield Frame(f, kernels, values, context, _word(f, context, _SLABS)), buffers, base
         f.ret(constant(0, I32))
 
 

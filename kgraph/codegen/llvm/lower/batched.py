@@ -65,7 +65,9 @@ def lower_batched(frame: Frame, op: Batched) -> None:
             region.packings[inner].launch(frame, source, panels)
         places.append(panels)
     symbols = [s for s in op_symbols(op) if s in frame.symbols]
-    key = ("region", op_key(op), region.threaded)
+    # Where ops are measured, each has code of its own.
+    probe = None if frame.kernels.probes is None else frame.kernels.probes.current
+    key = ("region", op_key(op), region.threaded, probe)
     launcher.launch(key, "region", places, tiles, region.write, symbols)
     for partial in sums:
         launch_tree(frame, partial, frame.scratch(op), places[len(op.inputs) :], region.blocks)
@@ -160,6 +162,14 @@ class Region:
 
     def write(self, k: Kernel) -> None:
         """Writes the tile: one block, or a chunk of blocks and its accumulators."""
+        probes = None if self.kernels is None else self.kernels.probes
+        if probes is None:
+            self._tile(k)
+        else:
+            with probes.around(k.f, probes.tiles(self.op.over, self.op.block)):
+                self._tile(k)
+
+    def _tile(self, k: Kernel) -> None:
         if not self.partials:
             self._block(k, k.index, None)
             return

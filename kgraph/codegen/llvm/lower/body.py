@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 
 from kgraph.codegen.llvm.emit import Operand
 from kgraph.codegen.llvm.lower.contraction import Packing
@@ -133,7 +134,9 @@ def lower_op(frame: Frame, op: Op) -> None:
         if not is_loop(op):
             raise LoweringError(f"the llvm backend has no lowering for {op.name}")
         lowering = lower_as_loop
-    lowering(frame, op)
+    probes = frame.kernels.probes
+    with nullcontext() if probes is None else probes.around(frame.f, probes.op(op)):
+        lowering(frame, op)
 
 
 def is_empty(op: Op) -> bool:

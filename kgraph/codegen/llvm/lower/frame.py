@@ -13,6 +13,7 @@ from copy import copy
 from dataclasses import dataclass, field
 
 from kgraph.codegen.llvm.emit import I64, PTR, Function, Module, Operand
+from kgraph.codegen.llvm.lower.probes import Probes
 from kgraph.codegen.llvm.lower.sizes import emit_size
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Op, Shape, Size, Value
@@ -73,9 +74,10 @@ def serial_for(module: Module) -> Operand:
 
 @dataclass
 class Kernels:
-    """The kernels of a module by what they do."""
+    """The kernels of a module by what they do; `probes` where times are measured."""
 
     module: Module
+    probes: Probes | None = None
     names: dict[Hashable, str] = field(default_factory=dict)
     count: int = 0
 
