@@ -127,7 +127,7 @@ def lower(
         pointers = [_word(frame.f, buffers, i) for i in range(count + len(fn.results))]
         params, results = pointers[:count], pointers[count:]
         for i, item in enumerate(panels):
-            frame.packed[item.op] = params[item.param + i]
+            frame.packed[item.path] = params[item.param + i]
         if panels:
             first = panels[0].param
             del params[first : first + len(panels)]

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kgraph.codegen.llvm.lower.batched import Region
-from kgraph.codegen.llvm.lower.contraction import Packing, packing_of
+from kgraph.codegen.llvm.lower.contraction import Packing
+from kgraph.codegen.llvm.lower.packings import Path, packings_of
 from kgraph.codegen.llvm.target import Target
-from kgraph.ir import Function, Op, TensorType, Value
+from kgraph.ir import Function, TensorType, Value
 from kgraph.ir.ops.control import Batched
 from kgraph.ir.ops.shape import AssumeShape, Reshape
 
@@ -23,13 +24,13 @@ class Panels:
     """The panels of one contraction.
 
     Attributes:
-        op: the contraction, in the function or in a region of it.
+        path: the ops whose regions lead to the contraction, and the contraction.
         packing: how they are made.
         source: the number of the parameter that they are made of.
         param: how many parameters of the function come before all panels.
     """
 
-    op: Op
+    path: Path
     packing: Packing
     source: int
     param: int
@@ -44,22 +45,21 @@ def panels_of(fn: Function, known: int, target: Target) -> list[Panels]:
     """The panels that depend on the first `known` parameters alone."""
     numbers = {p: i for i, p in enumerate(fn.params[:known])}
     found = []
-    for op, packing, value in _packings(fn, target):
+    for path, packing, value in _packings(fn, target):
         while isinstance(value.op, Reshape | AssumeShape):
             value = value.op.x
         if value in numbers and isinstance(packing.nbytes, int):
-            found.append(Panels(op, packing, numbers[value], known))
+            found.append(Panels(path, packing, numbers[value], known))
     return found
 
 
-def _packings(fn: Function, target: Target) -> Iterator[tuple[Op, Packing, Value]]:
+def _packings(fn: Function, target: Target) -> Iterator[tuple[Path, Packing, Value]]:
     """All packings of a function and its regions, and the value that each is made of."""
     for op in fn.ops:
         if isinstance(op, Batched):
             region = Region(op, target, None)
-            for inner, packing in region.packings.items():
-                yield inner, packing, region.source(inner)
-        else:
-            own = packing_of(op, target)
-            if own is not None:
-                yield op, own, op.operands[own.operand]
+            for path, packing in region.packings.items():
+                yield (op, *path), packing, region.source(path)
+    every = {*fn.params, *[v for op in fn.ops for v in op.results]}
+    for path, packing in packings_of(fn, every, target).items():
+        yield path, packing, path[0].operands[packing.operand]

@@ -7,7 +7,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
+from kgraph.codegen import Options
+from kgraph.codegen.llvm import compile as compile_llvm
+from kgraph.codegen.llvm.image import lower
+from kgraph.codegen.llvm.target import host
 from kgraph.ir import Array, Builder, Function, TensorType, Value, evaluate, symbol
+from kgraph.ir.ops.control import Scan
+from kgraph.runtime.compile import compile
 from tests.codegen.llvm.lowered import assert_like, native, run
 from tests.programs import lstm
 
@@ -88,6 +94,50 @@ def test_one_region_in_two_ops() -> None:
     y, _ = b.if_(p, (x,), shifted, shifted)
     results = b.if_(b.not_(p), (y,), shifted, shifted)
     _same(b.function(y, *results), *[(np.bool_(p), _array(4)) for p in (True, False)])
+
+
+def _recurrent() -> Function:
+    """Steps `h = tanh(x + h w)`, in a scan in a scan; the panels of w serve all of them."""
+    row, square = TensorType((batch, 20), "float32"), TensorType((20, 20), "float32")
+
+    def step(b: Builder, h: Value, x: Value, w: Value) -> Value:
+        found: Value = b.tanh(b.add(x, b.dot_general(h, w, (), (), (1,), (0,))))
+        return found
+
+    def steps(b: Builder, h: Value, xs: Value, w: Value) -> tuple[Value, ...]:
+        body = _region((row, row, square), step)
+        found: tuple[Value, ...] = b.append(Scan((h,), (xs,), (w,), 3, False, body))
+        return found
+
+    several = row.with_shape((3, *row.shape))
+    return _region((row, several, square), steps)
+
+
+def test_a_captured_weight_is_packed_before_the_loop() -> None:
+    """Once, in front of the outer loop or in `prepare`; equal bodies may have other weights."""
+    body = _recurrent()
+    b = Builder()
+    row = body.params[0].type
+    w, v = (b.param(label, body.params[2].type) for label in "wv")
+    xs = b.param("xs", row.with_shape((2, 3, *row.shape)))
+    start = b.splat(0, row)
+    results = [b.append(Scan((start,), (xs,), (x,), 2, False, body))[0] for x in (w, v)]
+    fn = b.function(*results)
+    arrays = [
+        [_array(20, 20) / 5, _array(20, 20, seed=1) / 5, _array(2, 3, n, 20)] for n in (1, 3, 17)
+    ]
+    _same(fn, *arrays)
+    lines = lower(fn, host()).text.partition("@kgraph_run(")[2].splitlines()
+    packs = [i for i, line in enumerate(lines) if "call" in line and "pack_b" in line]
+    loops = [i for i, line in enumerate(lines) if " phi " in line]
+    assert len(packs) == 2
+    assert packs[0] < loops[0]
+    program = compile(fn, state=2, options=Options(verify=True))
+    image = compile_llvm(fn, state=2, donate={}, options=Options(backend="llvm"))
+    assert image.prepare is not None
+    assert len(image.prepare.results) == 2
+    for some in arrays:
+        assert_like(program(*some), evaluate(fn, some))
 
 
 def test_loops_in_branches_in_loops() -> None:

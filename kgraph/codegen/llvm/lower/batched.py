@@ -11,7 +11,6 @@ kernels of the body, which is chosen when the program runs: the bits are the sam
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from kgraph.codegen.llvm.emit import I32, I64, PTR, Operand
@@ -24,14 +23,14 @@ from kgraph.codegen.llvm.lower.blocks import (
     partials_of,
 )
 from kgraph.codegen.llvm.lower.body import lower_body, plan_body, slab_of
-from kgraph.codegen.llvm.lower.contraction import Packing, packing_of
 from kgraph.codegen.llvm.lower.copies import Rows, launch_copy
 from kgraph.codegen.llvm.lower.frame import Code, Frame, Kernel, Kernels, serial_for
 from kgraph.codegen.llvm.lower.keys import op_key, op_symbols
+from kgraph.codegen.llvm.lower.packings import Path, packings_of
 from kgraph.codegen.llvm.lower.table import lowers, wants_scratch, wants_slab
 from kgraph.codegen.llvm.lower.tiling import divided_up
 from kgraph.codegen.llvm.target import Target
-from kgraph.ir import Function, Op, Size, Value, bind_size, numpy_dtype, product
+from kgraph.ir import Size, Value, bind_size, numpy_dtype, product
 from kgraph.ir.ops.control import Batched
 from kgraph.passes.memory import ALIGNMENT, MemoryPlan
 
@@ -56,13 +55,13 @@ def lower_batched(frame: Frame, op: Batched) -> None:
         alone = f.compare("LT", tiles, threads)
         launcher = frame.serial_where(alone)
         places += [frame.context, f.resize(alone, "i64", False)]
-    for inner, offset in region.panels().items():
-        panels = frame.packed.get(inner)
+    for path, offset in region.panels().items():
+        panels = frame.packed.get((*frame.path, op, *path))
         if panels is None:
             assert scratch is not None
             panels = f.offset_bytes(scratch, frame.size(offset))
-            source = frame.pointer(region.source(inner))
-            region.packings[inner].launch(frame, source, panels)
+            source = frame.pointer(region.source(path))
+            region.packings[path].launch(frame, source, panels)
         places.append(panels)
     symbols = [s for s in op_symbols(op) if s in frame.symbols]
     # Where ops are measured, each has code of its own.
@@ -130,21 +129,21 @@ class Region:
         """A size of the body in a full block."""
         return bind_size(size, {_BLOCK: self.op.block})
 
-    def panels(self) -> dict[Op, Size]:
+    def panels(self) -> dict[Path, Size]:
         """Where the panels of contractions lie in the scratch memory, behind the accumulators."""
-        found: dict[Op, Size] = {}
+        found: dict[Path, Size] = {}
         at: Size = 0
         for partial in self.partials:
             at = at + partial.nbytes
-        for op, packing in self.packings.items():
-            found[op] = at
+        for path, packing in self.packings.items():
+            found[path] = at
             at = at + aligned(packing.nbytes)
         self.shared = at
         return found
 
-    def source(self, op: Op) -> Value:
+    def source(self, path: Path) -> Value:
         """The input of the region that a contraction's panels are made of."""
-        param = op.operands[self.packings[op].operand]
+        param = path[0].operands[self.packings[path].operand]
         return self.op.inputs[self.op.body.params.index(param) - 1]
 
     def slab(self) -> Size:
@@ -257,16 +256,6 @@ class Region:
         local = self._local(k, p)
         _copy_rows(frame, p, v, d, local, source, outwards=False)
         return local
-
-
-def packings_of(body: Function, same: Collection[Value], target: Target) -> dict[Op, Packing]:
-    """The packings of the contractions whose right operand is one of `same`."""
-    found = {}
-    for op in body.ops:
-        packing = packing_of(op, target)
-        if packing is not None and op.operands[packing.operand] in same:
-            found[op] = packing
-    return found
 
 
 def _row(k: Kernel, whole: Value, base: Operand, d: int, over: Size, start: Operand) -> Operand:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 
 from kgraph.codegen.llvm.emit import Operand
-from kgraph.codegen.llvm.lower.contraction import Packing
 from kgraph.codegen.llvm.lower.frame import Frame
 from kgraph.codegen.llvm.lower.loop_ops import lower_as_loop
+from kgraph.codegen.llvm.lower.packings import Packings
 from kgraph.codegen.llvm.lower.table import LOWERINGS, SCRATCH, SLAB, is_loop
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Function, Op, Size, Value, maximum
@@ -29,7 +29,7 @@ def plan_body(
     fn: Function,
     target: Target,
     donated: Mapping[int, int] | None = None,
-    packed: Mapping[Op, Packing] | None = None,
+    packed: Packings | None = None,
 ) -> MemoryPlan:
     """The memory plan of a function, with the scratch that its lowerings want.
 
@@ -38,8 +38,8 @@ def plan_body(
     ready = packed or {}
 
     def scratch(op: Op) -> Size:
-        if op in ready:
-            return ready[op].scratch
+        if (op,) in ready:
+            return ready[op,].scratch
         wanted = SCRATCH.get(type(op))
         return 0 if wanted is None or is_empty(op) else wanted(op, target)
 
@@ -52,12 +52,12 @@ def plan_body(
     )
 
 
-def slab_of(fn: Function, target: Target, packed: Mapping[Op, Packing] | None = None) -> Size:
+def slab_of(fn: Function, target: Target, packed: Packings | None = None) -> Size:
     """The bytes that a thread wants for itself while the function runs."""
     total: Size = 0
     for op in fn.ops:
-        if packed and op in packed:
-            total = maximum(total, packed[op].slab)
+        if packed and (op,) in packed:
+            total = maximum(total, packed[op,].slab)
             continue
         wanted = SLAB.get(type(op))
         if wanted is not None and not is_empty(op):

@@ -47,7 +47,7 @@ def lower_contraction(frame: Frame, op: Op, hero: Op) -> None:
     """A contraction and what follows it on its sums."""
     contraction = Contraction.of(op, hero)
     if isinstance(contraction.hero, DotGeneral):
-        lower_dot(frame, contraction, frame.scratches.get(op), frame.packed.get(op))
+        lower_dot(frame, contraction, frame.scratches.get(op), frame.panels(op))
     else:
         _lower_convolution(frame, contraction, op)
 
@@ -99,10 +99,11 @@ def _lower_convolution(frame: Frame, contraction: Contraction, op: Op) -> None:
     if choice.weights is not None:
         choice.weights.launch(frame, operands, packed, target)
     elif choice.forward is not None:
-        if op not in frame.packed:
+        panels = frame.panels(op)
+        if panels is None:
             assert packed is not None
             choice.forward.launch_pack(frame, operands[1], packed)
-        packed = frame.packed.get(op, packed)
+        packed = packed if panels is None else panels
         assert packed is not None
         others = [frame.pointer(v) for v in contraction.inputs] if choice.epilogue else []
         others += outputs if choice.epilogue else []
@@ -142,7 +143,7 @@ class Packing:
     Attributes:
         operand: the number of the op's operand.
         nbytes: of the panels.
-        scratch: what the op wants besides, when it is given the panels in `frame.packed`.
+        scratch: what the op wants besides, when it is given the panels.
         slab: what a tile then wants for itself.
         launch: `launch(frame, source, panels)` makes them.
     """

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from kgraph.codegen.llvm.emit import I1, Operand
 from kgraph.codegen.llvm.lower.body import lower_body, plan_body, slab_of
 from kgraph.codegen.llvm.lower.frame import Frame
+from kgraph.codegen.llvm.lower.packings import Packings, captures_of, packings_of
 from kgraph.codegen.llvm.lower.table import lowers, wants_scratch, wants_slab
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Function, Op, Size, TensorType, Value, maximum
@@ -45,6 +47,7 @@ class Spans:
 
 def write_region(
     frame: Frame,
+    op: Op,
     region: Function,
     plan: MemoryPlan,
     params: Sequence[Operand],
@@ -52,7 +55,7 @@ def write_region(
     arena: Operand,
 ) -> None:
     """Writes a region's code; no result shares memory with a parameter or another result."""
-    lower_body(frame.inner(), region, plan, params, results, arena)
+    lower_body(frame.inner(op), region, plan, params, results, arena)
 
 
 def _copy(frame: Frame, to: Operand, source: Operand, type_: TensorType) -> None:
@@ -62,9 +65,10 @@ def _copy(frame: Frame, to: Operand, source: Operand, type_: TensorType) -> None
 @wants_slab(If, Case, While, Scan)
 def regions_slab(op: Op, target: Target) -> Size:
     """What the ops of the regions want for their tiles."""
+    packings = packings_of(op.body, captures_of(op), target) if isinstance(op, Scan) else None
     total: Size = 0
     for region in op.regions:
-        total = maximum(total, slab_of(region, target))
+        total = maximum(total, slab_of(region, target, packings))
     return total
 
 
@@ -110,7 +114,7 @@ def _write_branches(
     def write(regions: Sequence[Function], number: int) -> None:
         if len(regions) == 1:
             plan = plan_body(regions[0], frame.target)
-            write_region(frame, regions[0], plan, params, results, arena)
+            write_region(frame, op, regions[0], plan, params, results, arena)
             return
         is_it = selector if selector.type is I1 else f.compare("EQ", selector, number)
         choice = f.choose(is_it)
@@ -127,21 +131,37 @@ def _write_branches(
 
 @dataclass(frozen=True)
 class _Loop:
-    """The memory of a loop: the other set of carries, the condition, the arena of a turn."""
+    """The memory of a loop: the other set of carries, the condition, the arena of a turn.
+
+    Behind them are the panels of `packings`, which the turns share.
+    """
 
     plans: tuple[MemoryPlan, ...]
+    packings: Packings
     spans: Spans
 
     @staticmethod
-    def of(regions: Sequence[Function], carries: Sequence[Value], target: Target) -> _Loop:
-        plans = tuple([plan_body(region, target) for region in regions])
+    def of(
+        regions: Sequence[Function],
+        carries: Sequence[Value],
+        target: Target,
+        packings: Packings = MappingProxyType({}),
+    ) -> _Loop:
+        plans = tuple([plan_body(region, target, packed=packings) for region in regions])
         arena: Size = 0
         for plan in plans:
             arena = maximum(arena, plan.arena)
-        return _Loop(plans, Spans.of([1, arena, *[v.type.nbytes for v in carries]]))
+        panels = [packing.nbytes for packing in packings.values()]
+        spans = Spans.of([1, arena, *[v.type.nbytes for v in carries], *panels])
+        return _Loop(plans, packings, spans)
+
+    @staticmethod
+    def of_scan(op: Scan, target: Target) -> _Loop:
+        packings = packings_of(op.body, captures_of(op), target)
+        return _Loop.of((op.body,), op.init, target, packings)
 
     def places(self, frame: Frame, op: Op) -> list[Operand]:
-        """Where the condition, the arena and the carries are."""
+        """Where the condition, the arena, the carries and the panels are."""
         scratch = frame.scratch(op)
         return [frame.f.offset_bytes(scratch, frame.size(start)) for start in self.spans.starts]
 
@@ -155,7 +175,7 @@ def while_scratch(op: While, target: Target) -> Size:
 @wants_scratch(Scan)
 def scan_scratch(op: Scan, target: Target) -> Size:
     """The memory of the loop."""
-    return _Loop.of((op.body,), op.init, target).spans.total
+    return _Loop.of_scan(op, target).spans.total
 
 
 @lowers(While)
@@ -171,9 +191,9 @@ def lower_while(frame: Frame, op: While) -> None:
     count = len(results)
     with f.while_loop([*results, *others]) as turn:
         now, then = turn.values[:count], turn.values[count:]
-        write_region(frame, op.cond, loop.plans[0], [*now, *captures], [flag], arena)
+        write_region(frame, op, op.cond, loop.plans[0], [*now, *captures], [flag], arena)
         turn.test(f.load_at(flag, "bool"))
-        write_region(frame, op.body, loop.plans[1], [*now, *captures], then, arena)
+        write_region(frame, op, op.body, loop.plans[1], [*now, *captures], then, arena)
         turn.next(*then, *now)
     if count:
         with f.when(f.compare("NE", turn.results[0], results[0])):
@@ -185,15 +205,17 @@ def lower_while(frame: Frame, op: While) -> None:
 def lower_scan(frame: Frame, op: Scan) -> None:
     """The first turn reads `init`; the two sets alternate so that the last turn writes results."""
     f = frame.f
-    loop = _Loop.of((op.body,), op.init, frame.target)
-    _, arena, *others = loop.places(frame, op)
+    loop = _Loop.of_scan(op, frame.target)
     length, count = frame.size(op.length), len(op.init)
+    _, arena, *others = loop.places(frame, op)
+    others, panels = others[:count], others[count:]
     init = [frame.pointer(v) for v in op.init]
     captures = [frame.pointer(v) for v in op.captures]
     results = [frame.pointer(v) for v in op.results[:count]]
     with f.when(f.compare("LE", length, 0)):
         for v, to in zip(op.init, results, strict=True):
             _copy(frame, to, frame.pointer(v), v.type)
+    _give_panels(frame, op, loop.packings, panels)
     odd = f.compare("NE", f.and_(length, 1), 0)
     first = [f.select(odd, x, y) for x, y in zip(results, others, strict=True)]
     second = [f.select(odd, y, x) for x, y in zip(results, others, strict=True)]
@@ -208,5 +230,15 @@ def lower_scan(frame: Frame, op: Scan) -> None:
 
         params = [*now, *(row(x) for x in op.xs), *captures]
         gives = [*then, *(row(y) for y in op.results[count:])]
-        write_region(frame, op.body, loop.plans[0], params, gives, arena)
+        write_region(frame, op, op.body, loop.plans[0], params, gives, arena)
         turn.next(*then, *after, *then)
+
+
+def _give_panels(frame: Frame, op: Scan, packings: Packings, panels: Sequence[Operand]) -> None:
+    """Makes the panels that nobody has made before, and tells where they are."""
+    for (path, packing), panel in zip(packings.items(), panels, strict=True):
+        place = (*frame.path, op, *path)
+        if place not in frame.packed:
+            source = op.operands[op.body.params.index(path[0].operands[packing.operand])]
+            packing.launch(frame, frame.pointer(source), panel)
+            frame.packed[place] = panel

@@ -95,7 +95,9 @@ class Frame(Code):
         context: the runtime's context, or None where threads are at work already: kernels then run
             serially. `parallel_for` is read from it, unless given.
         slab: memory for kernels that run here and not on another thread.
-        packed: panels of the right operands of contractions, where they were made before.
+        packed: panels of the right operands of contractions, where they were made before, by the
+            ops whose regions lead there, and the contraction.
+        path: the ops in whose regions this is, as far as `packed` counts them.
         pointers: where each value lies; `pointer` reads it.
     """
 
@@ -114,18 +116,24 @@ class Frame(Code):
         self.slab = slab
         self.pointers: dict[Value, Operand] = {}
         self.scratches: dict[Op, Operand] = {}
-        self.packed: dict[Op, Operand] = {}
+        self.packed: dict[tuple[Op, ...], Operand] = {}
+        self.path: tuple[Op, ...] = ()
         self._tables: dict[int, Operand] = {}
         self._parallel_for = parallel_for
         if context is not None and parallel_for is None:
             # Read at the head, where it dominates every use.
             self._parallel_for = f.instruction(PTR, f"load ptr, ptr {context.text}", pure=False)
 
-    def inner(self) -> Frame:
-        """The same place, for the values of a region that is written here."""
+    def inner(self, op: Op) -> Frame:
+        """The same place, for the values of a region of `op` that is written here."""
         found = copy(self)
         found.pointers, found.scratches = {}, {}
+        found.path = (*self.path, op)
         return found
+
+    def panels(self, op: Op) -> Operand | None:
+        """The panels that were made for a contraction."""
+        return self.packed.get((*self.path, op))
 
     def serial_where(self, alone: Operand) -> Frame:
         """The same place; where `alone` holds, tiles run here, in order, and may use threads."""
