@@ -51,8 +51,9 @@ def dump(
         else trace_step(read_model(source), step).function
     )
     trail = Trail()
-    disabled = default_options().disabled
-    optimized = run_passes(traced, llvm_pipeline(), disabled=disabled, trail=trail)
+    options = default_options()
+    passes = llvm_pipeline(exact=options.exact)
+    optimized = run_passes(traced, passes, disabled=options.disabled, trail=trail)
     shown = traced if stage == "traced" else optimized
     if after is not None:
         shown = _after(trail, after)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, dataclass_transform
 
@@ -77,6 +77,7 @@ class Op:
     operand_fields: ClassVar[tuple[tuple[str, bool], ...]]  # (field, is it a tuple)
     region_fields: ClassVar[tuple[tuple[str, bool], ...]]
     attribute_fields: ClassVar[tuple[str, ...]]
+    defaults: ClassVar[dict[str, object]]  # of the attributes that have one
     field_names: ClassVar[tuple[str, ...]]
     operands: tuple[Value, ...]
     results: tuple[Value, ...]
@@ -105,6 +106,7 @@ class Op:
         )
         taken = {f for f, _ in cls.operand_fields + cls.region_fields}
         cls.attribute_fields = tuple(f for f, _ in kinds if f not in taken)
+        cls.defaults = {f.name: f.default for f in fields(cls) if f.default is not MISSING}  # type: ignore[arg-type]  # as above
         if not abstract:
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
             OPS[cls.name] = cls

@@ -4,8 +4,8 @@
       %0: f32[3,batch] = transpose %x, perm=(1, 0) @ "permute"
       return %0
 
-Operands come first, a group of several in brackets; then the attributes; then the location; regions
-stand below, in braces.
+Operands come first, a group of several in brackets; then the attributes, but for those that have
+their defaults; then the location; regions stand below, in braces.
 """
 
 from __future__ import annotations
@@ -65,7 +65,11 @@ def _right_side(op: Op, names: dict[Value, str]) -> str:
         f"[{', '.join(names[v] for v in state[field])}]" if many else names[state[field]]
         for field, many in op.operand_fields
     ]
-    attributes = [f"{field}={attribute_text(state[field])}" for field in op.attribute_fields]
+    attributes = [
+        f"{field}={attribute_text(state[field])}"
+        for field in op.attribute_fields
+        if field not in op.defaults or state[field] != op.defaults[field]
+    ]
     return " ".join([op.name, ", ".join(operands + attributes)]).rstrip()
 
 

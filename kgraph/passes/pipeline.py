@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kgraph.passes.algorithm import ChooseAlgorithm
 from kgraph.passes.base import Pass
 from kgraph.passes.cse import CommonSubexpressions
 from kgraph.passes.custom import InlineCustomGradients
@@ -40,17 +41,23 @@ def simplification() -> tuple[Pass, ...]:
     )
 
 
-def llvm_pipeline(inference: bool = False) -> tuple[Pass, ...]:
-    """From a traced function to kernels; `inference` where the state stays as it is."""
+def llvm_pipeline(inference: bool = False, exact: bool = False) -> tuple[Pass, ...]:
+    """From a traced function to kernels; `inference` where the state stays as it is.
+
+    `exact`: without what rounds otherwise than direct sums do.
+    """
     return (
         *simplification(),
         ChannelsLast(),  # what moves through cancels there; it has to see whole windows
-        *((FoldScales(),) if inference else ()),  # the weights that it makes are made once
+        *(
+            (FoldScales(),) if inference and not exact else ()
+        ),  # the weights that it makes are made once
         Decompose(keep=LLVM_KEEPS + REGIONS_KEEP),  # before regions, which see through basic ops
         SliceWindows(),  # before simplification, which clears up what its slices leave
         Simplify(),  # decompositions are written to be read, not to be short
         CommonSubexpressions(),  # and share much (the maximum of a softmax and of its gradient)
         DeadCode(),
+        *(() if exact else (ChooseAlgorithm(),)),  # before regions: it weighs whole images
         Outline(),  # before fusion, which treats a region's body as any function
         Decompose(keep=LLVM_KEEPS),  # the moments of a block, and those outside of regions
         Fuse(),  # last: it makes kernels of what is left

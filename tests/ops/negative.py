@@ -169,6 +169,7 @@ NEGATIVE: dict[str, Breaks] = {
     "convolution.C4": lambda b: conv(b, strides=(1, 0)),
     "convolution.C5": lambda b: conv(b, w="f32[3,3,3,4]"),
     "convolution.C6": lambda b: conv(b, w="f32[3,3,1,3]", feature_groups=2),
+    "convolution.C8": lambda b: conv(b, strides=(2, 2), algorithm="winograd_4"),
     "convolution.C7": lambda b: conv(b, w="f32[3,3,1,4]", feature_groups=2, batch_groups=2),
     "reduce_window.C1": lambda b: pool(b, window=(2,)),
     "reduce_window.C2": lambda b: pool(b, strides=(1, 0)),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from kgraph.passes.algorithm import ChooseAlgorithm
 from kgraph.passes.base import Pass
 from kgraph.passes.cse import CommonSubexpressions
 from kgraph.passes.custom import InlineCustomGradients
@@ -33,6 +34,7 @@ FILES: dict[str, tuple[Pass, float]] = {
     "scans.kg": (MergeScans(), 0),
     "trim.kg": (TrimRegions(), 0),
     "layout.kg": (ChannelsLast(), 1e-6),
+    "algorithm.kg": (ChooseAlgorithm(), 0),
     "fuse.kg": (Fuse(), 0),
     "outline.kg": (Outline(), 1e-6),
     "specialize.kg": (FoldScales(), 1e-5),

@@ -81,7 +81,9 @@ def _convert(op: Any, x: Any) -> Any:
     target = numpy_dtype(op.dtype)
     if op.dtype == "bool":
         return x != 0
-    if not is_float(op.x.dtype) or is_float(op.dtype):
+    if is_float(op.dtype):  # XLA rounds to 16 bits once or twice, as the CPU can
+        return (x.astype(jnp.float32) if target.itemsize == 2 else x).astype(target)
+    if not is_float(op.x.dtype):
         return x.astype(target)
     info = np.iinfo(target)  # type: ignore[type-var]  # an integer dtype by now
     wide = x.astype(jnp.float64) if op.x.dtype in ("float32", "float64") else x.astype(jnp.float32)

@@ -27,6 +27,7 @@ from math import prod
 from kgraph.codegen.llvm.conv_depthwise import emit_depthwise, emit_pack_depthwise
 from kgraph.codegen.llvm.conv_input import Input, locate
 from kgraph.codegen.llvm.conv_spec import ConvSpec, Dim, Phases, each_tap, extent, tile_heights
+from kgraph.codegen.llvm.conv_winograd import WinogradSpec, emit_pack_winograd, emit_winograd
 from kgraph.codegen.llvm.emit import I64, PTR, Function, Module, Operand
 from kgraph.codegen.llvm.gemm_pack import Source, pack
 from kgraph.codegen.llvm.gemm_spec import GemmSpec
@@ -39,6 +40,9 @@ __all__ = ["ConvSpec", "Dim", "emit_conv", "emit_pack_weights"]
 def emit_pack_weights(module: Module, name: str, spec: ConvSpec) -> str:
     """Defines `name(w, packed, lo, hi)`: panels lo .. hi of `spec.packed_bytes` for `emit_conv`."""
     with module.function(name, [("w", PTR), ("packed", PTR), ("lo", I64), ("hi", I64)]) as f:
+        if isinstance(spec, WinogradSpec):
+            emit_pack_winograd(f, spec)
+            return name
         if spec.depthwise:
             emit_pack_depthwise(f, spec)
             return name
@@ -66,6 +70,9 @@ def emit_conv(module: Module, name: str, spec: ConvSpec) -> str:
     Weights come from `emit_pack_weights`. The arrays need no alignment but that of their elements;
     y must not overlap x.
     """
+    if isinstance(spec, WinogradSpec):
+        emit_winograd(module, name, spec)
+        return name
     if spec.depthwise:
         emit_depthwise(module, name, spec)
         return name

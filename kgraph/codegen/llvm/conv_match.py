@@ -6,6 +6,8 @@ from math import prod
 
 from kgraph.codegen.llvm.conv_spec import ConvSpec, Dim
 from kgraph.codegen.llvm.conv_weights import WeightsSpec
+from kgraph.codegen.llvm.conv_winograd import winograd_of
+from kgraph.codegen.llvm.conv_winograd_weights import winograd_weights_of
 from kgraph.ir import Size
 from kgraph.ir.ops.convolution import Convolution
 
@@ -22,11 +24,14 @@ def match_convolution(op: Convolution) -> ConvSpec | WeightsSpec:
         ValueError: a size that kernels need as a number is symbolic, or the op has batch groups
             without being such a gradient.
     """
+    name, _, form = op.algorithm.removeprefix("winograd_").partition("_")
     if _sums_batch(op):
-        return WeightsSpec(_of_gradient(op))
+        weights = WeightsSpec(_of_gradient(op))
+        return weights if name == "direct" else winograd_weights_of(weights, int(name))
     if op.batch_groups > 1:
         raise ValueError(f"no kernel for batch_groups={op.batch_groups} in {op.dims}")
-    return _of_forward(op)
+    spec = _of_forward(op)
+    return spec if name == "direct" else winograd_of(spec, int(name), form == "adjoint")
 
 
 def _sums_batch(op: Convolution) -> bool:

@@ -45,8 +45,7 @@ def compile(fn: Graph, *, state: int, donate: Mapping[int, int], options: Option
     function computes from it, and the panels in which products read their weights.
     """
     target = target_of(options)
-    inference = bool(state) and not donate and not options.exact
-    passes = llvm_pipeline(inference)
+    passes = llvm_pipeline(inference=bool(state) and not donate, exact=options.exact)
     cut = next(i for i, p in enumerate(passes) if isinstance(p, Outline))
 
     def run(graph: Graph, first: int, last: int) -> Graph:

@@ -13,10 +13,13 @@ from kgraph.ir.dims import Size
 from kgraph.ir.graph import Array, Op, Value
 from kgraph.ir.locality import Combine, Locality, Rows
 from kgraph.ir.ops.common import accumulator, ints, is_empty, pad_array, positions, span, zeros
-from kgraph.ir.types import TensorType
+from kgraph.ir.types import TensorType, is_float
 
 if TYPE_CHECKING:
     from kgraph.ir.build import Builder
+
+
+ALGORITHMS = ("direct", *(f"winograd_{m}{form}" for form in ("", "_adjoint") for m in (2, 4, 5)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,9 @@ class Convolution(Op):
     g of the output features. 16-bit floats accumulate in float32 and are rounded once. A symbolic
     spatial size is taken to be at least 1 where it is dilated.
 
+    `algorithm` says how a backend computes it, and with which rounding: `winograd_m` has tiles of
+    m x m outputs, or of m x m inputs with `_adjoint`.
+
     C1  `dims` is well-formed and has the ranks of lhs and rhs.
     C2  lhs and rhs have one dtype, of numbers.
     C3  `strides`, `padding`, `lhs_dilation`, `rhs_dilation` and `reversal` have an entry for each
@@ -69,6 +75,8 @@ class Convolution(Op):
     C5  The features of lhs are `feature_groups` times the input features of rhs.
     C6  The output features are a multiple of both group counts, the batch of `batch_groups`.
     C7  At most one of `feature_groups` and `batch_groups` exceeds 1.
+    C8  `algorithm` is one of `ALGORITHMS`; another than `direct` wants strides, dilations and group
+        counts of 1, of floats.
     """
 
     lhs: Value
@@ -81,6 +89,7 @@ class Convolution(Op):
     reversal: tuple[bool, ...]
     feature_groups: int
     batch_groups: int
+    algorithm: str = "direct"
 
     @property
     def roles(self) -> Roles:
@@ -122,6 +131,7 @@ class Convolution(Op):
         ):
             raise self.error("C4", "strides, dilations and group counts must be at least 1")
         sizes = self._features(roles)
+        self._check_algorithm()
         for i, s in enumerate(roles.spatial):
             sizes[s] = positions(self._padded(i), self._window(i), self.strides[i])
         return TensorType(tuple([sizes[r] for r in roles.out]), self.lhs.dtype)
@@ -147,6 +157,18 @@ class Convolution(Op):
                 f"got feature_groups={self.feature_groups} and batch_groups={self.batch_groups}",
             )
         return {"b": x["b"] // self.batch_groups, "f": w["o"]}
+
+    def _check_algorithm(self) -> None:
+        if self.algorithm == "direct":
+            return
+        ones = (*self.strides, *self.lhs_dilation, *self.rhs_dilation)
+        plain = {*ones, self.feature_groups, self.batch_groups} == {1} and is_float(self.lhs.dtype)
+        if self.algorithm not in ALGORITHMS or not plain:
+            raise self.error(
+                "C8",
+                f"`algorithm` must be one of {', '.join(ALGORITHMS)}, the latter without strides, "
+                f"dilations and groups, of floats; got {self.algorithm!r}",
+            )
 
     def _types(self) -> str:
         return f"{self.lhs.type} and {self.rhs.type}"

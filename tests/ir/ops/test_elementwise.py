@@ -105,7 +105,11 @@ def test_conversions_where_xla_defines_them(dtype: str, to: str) -> None:
     if dtype.startswith("float") and "int" in to:
         x = x[[0, 1, 6]]
     target = ml_dtypes.bfloat16 if to == "bfloat16" else to
-    assert_same(run(make("convert", dtype=to), x)[0], run_jax(lambda a: a.astype(target), x))
+
+    def by_way_of_float32(a):  # of itself, XLA does so where the CPU cannot do better
+        return (a.astype("float32") if to in ("float16", "bfloat16") else a).astype(target)
+
+    assert_same(run(make("convert", dtype=to), x)[0], run_jax(by_way_of_float32, x))
 
 
 def test_16_bit_floats_are_rounded_once() -> None:

@@ -14,6 +14,7 @@ from math import prod
 from kgraph.codegen.llvm.conv import ConvSpec, emit_conv, emit_pack_weights
 from kgraph.codegen.llvm.conv_match import match_convolution
 from kgraph.codegen.llvm.conv_weights import WeightsSpec
+from kgraph.codegen.llvm.conv_winograd import WinogradSpec
 from kgraph.codegen.llvm.emit import Operand
 from kgraph.codegen.llvm.lower.dot import TILE
 from kgraph.codegen.llvm.lower.epilogue import Contraction, Epilogue
@@ -60,13 +61,15 @@ class Forward:
         if not isinstance(spec, ConvSpec):
             return None
         spec = replace(spec, result=result)
+        images = size_of(op.lhs, op.roles.lhs, "b")
+        if isinstance(spec, WinogradSpec):
+            return Forward(op, spec, spec.per_launch(target), images)
         taps = prod(dim.taps for dim in spec.dims)
         each = 2 * taps * (spec.channels // spec.groups) * spec.features * spec.space[2].y
         rows = int(spec.units(1))
         units = max(1, 2 * TILE // each)
         # Whole images where they are small: a part would copy its borders again.
         units = rows * -(-units // rows) if units * 4 >= rows else max(units, 4)
-        images = size_of(op.lhs, op.roles.lhs, "b")
         return Forward(op, spec, units, images)
 
     def labels(self) -> list[str] | None:
@@ -84,8 +87,8 @@ class Forward:
         s = self.spec
         dims = tuple(map(astuple, s.dims))
         return (
-            "conv", dims, s.channels, s.features, s.groups, s.dtype, s.result, s.x_strides,
-            s.w_strides, s.y_strides, s.inline_epilogue, s.extra,
+            "conv", self.op.algorithm, dims, s.channels, s.features, s.groups, s.dtype, s.result,
+            s.x_strides, s.w_strides, s.y_strides, s.inline_epilogue, s.extra,
         )  # fmt: skip
 
     def tiles(self) -> Size:
@@ -147,5 +150,12 @@ def _hook_symbols(epilogue: Epilogue | None) -> list[str]:
 
 def forward_epilogue(contraction: Contraction, plan: Forward) -> Epilogue | None:
     """The hook of a convolution; None where the rest must be a loop of its own."""
-    labels = plan.labels()
-    return None if labels is None else Epilogue.of(contraction, labels)
+    labels, spec = plan.labels(), plan.spec
+    if labels is None:
+        return None
+    # In the adjoint form the result holds unfinished sums.
+    if isinstance(spec, WinogradSpec) and spec.adjoint:
+        stored = contraction.outputs[contraction.primary].dtype
+        if stored != spec.dtype:
+            return None
+    return Epilogue.of(contraction, labels)

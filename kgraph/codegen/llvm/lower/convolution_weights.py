@@ -11,6 +11,7 @@ from dataclasses import astuple, dataclass
 from math import prod
 
 from kgraph.codegen.llvm.conv_weights import WeightsSpec, emit_weights
+from kgraph.codegen.llvm.conv_winograd_weights import WinogradWeights, emit_winograd_weights
 from kgraph.codegen.llvm.emit import Operand
 from kgraph.codegen.llvm.gemm_tile import compute_dtype
 from kgraph.codegen.llvm.lower.combine import launch_combine
@@ -62,8 +63,8 @@ class Weights:
         """Of the generated function."""
         s = self.spec.conv
         return (
-            "weights", tuple(map(astuple, s.dims)), s.channels, s.features, s.groups, s.dtype,
-            s.x_strides, s.w_strides, s.y_strides,
+            "weights", self.op.algorithm, tuple(map(astuple, s.dims)), s.channels, s.features,
+            s.groups, s.dtype, s.x_strides, s.w_strides, s.y_strides,
         )  # fmt: skip
 
     def scratch(self) -> Size:
@@ -83,7 +84,11 @@ class Weights:
         f, names = frame.f, frame.kernels.names
         if self.key() not in names:
             name = frame.kernels.named("weights")
-            names[self.key()] = emit_weights(frame.module, name, self.spec)
+            if isinstance(self.spec, WinogradWeights):
+                emit_winograd_weights(frame.module, name, self.spec)
+            else:
+                emit_weights(frame.module, name, self.spec)
+            names[self.key()] = name
         name = names[self.key()]
         images = frame.size(self.images)
         if self.chunks == 1:

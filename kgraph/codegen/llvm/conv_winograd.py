@@ -1,0 +1,445 @@
+"""Convolution by Winograd's algorithm: three taps per dim, stride 1, forward or as its adjoint.
+
+    blocks of tiles    V, M of a block stay in half of L2
+      tiles            V[point][tile][channel] = B^T d B           (winograd_tiles.py)
+      points           M[point] = V[point] U[point], a matrix product; panels of features, tiles of
+                       rows: the register tile of gemm_tile.py
+      tiles            y = A^T M A through the epilogue
+
+U[point][panel][channel] are the packed weights G g G^T. The adjoint form computes the input
+gradient of a convolution without padding with the tiles of that convolution, which cover its output
+exactly: V = A d A^T of the tiles of x, and B M B^T is added to y, where the tiles of one image
+overlap. So a block has whole images, and the epilogue is a loop over their pixels at the end.
+
+The range `lo, hi` counts tiles of all images, or images in the adjoint form; each tile's sums are
+the same whatever the range.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kgraph.codegen.llvm.conv_spec import ConvSpec
+from kgraph.codegen.llvm.emit import (
+    I64,
+    PTR,
+    Function,
+    Module,
+    Operand,
+    View,
+    item_bytes,
+    register_type,
+)
+from kgraph.codegen.llvm.gemm_tile import Streams, accumulate, zeros
+from kgraph.codegen.llvm.target import Target
+from kgraph.codegen.llvm.winograd import TAPS, Grid, transform
+from kgraph.codegen.llvm.winograd_tiles import SKEW, Cut, Reading, cut, emit_reading
+
+MOST_TILES = 64  # of a block: more do not use the weights better
+
+
+@dataclass(frozen=True, eq=False)
+class WinogradSpec(ConvSpec):
+    """A convolution whose `tile` outputs per dim are computed together; see `ConvSpec`."""
+
+    tile: int = 4
+    adjoint: bool = False
+
+    def cuts(self) -> tuple[Cut, Cut]:
+        """Rows and columns."""
+        _, rows, columns = self.space
+        return cut(rows, self.tile, self.adjoint), cut(columns, self.tile, self.adjoint)
+
+    @property
+    def points(self) -> int:
+        """Matrix products."""
+        rows, columns = self.cuts()
+        return rows.points * columns.points
+
+    @property
+    def tiles(self) -> int:
+        """Of an image."""
+        rows, columns = self.cuts()
+        return rows.count * columns.count
+
+    def reading(self) -> Reading:
+        """How x becomes V."""
+        rows, columns = cuts = self.cuts()
+        _, _, row_step, column_step, _ = self.x_steps()
+        if self.adjoint:
+            reads = (rows.tile, columns.tile)
+            first = (0, 0)
+            matrices = (rows.matrices.output.T, columns.matrices.output.T)
+        else:
+            reads = (rows.points, columns.points)
+            first = (-rows.dim.low, -columns.dim.low)
+            matrices = (rows.matrices.data, columns.matrices.data)
+        return Reading(
+            (rows.dim.x, columns.dim.x), (row_step, column_step), self.channels, reads,
+            (rows.tile, columns.tile), first, (cuts[0].count, cuts[1].count), matrices, self.dtype,
+        )  # fmt: skip
+
+    def width(self, target: Target) -> int:
+        """Elements of a row of M: whole panels."""
+        return self.panels(target) * self.shape(target).columns
+
+    def rows(self, target: Target) -> int:
+        """Tiles of a block, a multiple of the register tile's rows.
+
+        No more than half of an image of many tiles, so that two threads share a single image.
+        """
+        height = self.shape(target).rows
+        each = self.points * (self.reading().width(target) + self.width(target))
+        most = min(target.l2 // 2 // (each * item_bytes(self.dtype)), MOST_TILES)
+        if self.tiles >= 2 * height:
+            most = min(most, (self.tiles + 1) // 2 + height - 1)
+        return max(1, most // height) * height
+
+    def images(self, target: Target) -> int:
+        """Images of a block of the adjoint form."""
+        return max(1, self.rows(target) // self.tiles)
+
+    def units(self, batch: Any) -> Any:
+        return batch * (1 if self.adjoint else self.tiles)
+
+    def per_launch(self, target: Target) -> int:
+        """Units that are worth a launch: a block."""
+        return self.images(target) if self.adjoint else self.rows(target)
+
+    def panels(self, target: Target) -> int:
+        return -(-self.features // self.shape(target).columns)
+
+    def packed_bytes(self, target: Target) -> int:
+        return self.points * self.channels * self.width(target) * item_bytes(self.dtype) + 64
+
+    def planes(self, target: Target) -> tuple[int, int]:
+        """Elements between the planes of V and of M."""
+        rows = self.rows(target)
+        return rows * self.reading().width(target) + SKEW, rows * self.width(target) + SKEW
+
+    def scratch_bytes(self, target: Target) -> int:
+        elements = self.points * sum(self.planes(target)) + self.reading().patch
+        return elements * item_bytes(self.dtype) + 128
+
+
+def emit_pack_winograd(f: Function, spec: WinogradSpec) -> None:
+    """The body of the packing function: U of panels lo .. hi."""
+    shape, dtype, steps = spec.shape(f.target), spec.dtype, spec.w_steps()
+    rows, columns = spec.cuts()
+    packed, plane = f.parameter("packed"), spec.channels * spec.width(f.target)
+
+    def taps(side: Cut) -> list[int]:
+        """The taps of w in the order in which the matrices want them."""
+        backwards = side.dim.reverse != spec.adjoint
+        numbers = range(side.dim.taps)
+        return list(reversed(numbers) if backwards else numbers)
+
+    with (
+        f.loop(f.parameter("lo"), f.parameter("hi"), name="panel") as panel,
+        f.loop(0, spec.channels, name="channel") as channel,
+    ):
+        first = f.mul(panel, shape.columns)
+        w = f.offset(f.parameter("w"), f.mul(channel, steps[3]), dtype)
+        row = f.add(f.mul(panel, spec.channels * shape.columns), f.mul(channel, shape.columns))
+        for start in range(0, shape.columns, shape.lanes):
+            feature = f.add(first, start)
+            left = f.smax(f.sub(spec.features, feature), 0)
+            mask = f.tail_mask(left, shape.lanes) if spec.features % shape.columns else None
+            grid: Grid = []
+            for i in taps(rows):
+                places = [i * steps[1] + j * steps[2] for j in taps(columns)]
+                views = [View(f.offset(w, place, dtype), dtype, (steps[4],)) for place in places]
+                grid.append([f.load(view, [feature], shape.lanes, mask=mask) for view in views])
+            found = transform(f, rows.matrices.filter, columns.matrices.filter, grid)
+            to = f.offset(packed, f.add(row, start), dtype)
+            for number, value in enumerate(x for line in found for x in line):
+                f.store_at(f.offset(to, number * plane, dtype), dtype, value)
+
+
+def emit_winograd(module: Module, name: str, spec: WinogradSpec) -> None:
+    """Defines the function of `spec.parameters()`."""
+    with module.function(name, spec.parameters()) as f:
+        _Winograd(module, f, spec).emit()
+
+
+@dataclass(frozen=True, eq=False)
+class _Winograd:
+    """One function being emitted."""
+
+    module: Module
+    f: Function
+    spec: WinogradSpec
+
+    def emit(self) -> None:
+        """Blocks of tiles, or of images."""
+        f, spec, target = self.f, self.spec, self.f.target
+        lo, hi = f.parameter("lo"), f.parameter("hi")
+        if not spec.adjoint:
+            with f.loop(lo, hi, spec.rows(target), name="block") as block:
+                self._block(block, f.smin(f.sub(hi, block), spec.rows(target)))
+            return
+        with f.loop(lo, hi, spec.images(target), name="image") as image:
+            images = f.smin(f.sub(hi, image), spec.images(target))
+            self._clear(image, images)
+            first, count = f.mul(image, spec.tiles), f.mul(images, spec.tiles)
+            with f.loop(0, count, spec.rows(target), name="block") as block:
+                left = f.smin(f.sub(count, block), spec.rows(target))
+                self._block(f.add(first, block), left)
+            if spec.epilogue is not None:
+                self._finish(image, images)
+
+    def _block(self, first: Operand, count: Operand) -> None:
+        """`count` tiles from `first` on."""
+        f, spec, target, dtype = self.f, self.spec, self.f.target, self.spec.dtype
+        v_plane, m_plane = spec.planes(target)
+        reading = spec.reading()
+        v = f.align_up(f.parameter("scratch"), 64)
+        m = f.offset(v, spec.points * v_plane, dtype)
+        patch = f.offset(m, spec.points * m_plane, dtype)
+        read = f"{f.name}.read"
+        if read not in self.module:
+            emit_reading(self.module, read, reading, v_plane)
+        columns = spec.cuts()[1].count
+        with f.loop(0, count, name="tile") as tile:
+            at = f.add(first, tile)
+            image, inside = f.udiv(at, spec.tiles), f.urem(at, spec.tiles)
+            x = f.offset(f.parameter("x"), f.mul(image, spec.x_steps()[0]), dtype)
+            to = f.offset(v, f.mul(tile, reading.width(target)), dtype)
+            row, column = f.udiv(inside, columns), f.urem(inside, columns)
+            f.call(read, [x, patch, row, column, to])
+        f.call(self._products(), [v, f.parameter("w"), m, count])
+        write = self._write()
+        extra = [f.parameter(item) for item, _ in spec.extra]
+        with f.loop(0, count, name="tile") as tile:
+            at = f.add(first, tile)
+            image, inside = f.udiv(at, spec.tiles), f.urem(at, spec.tiles)
+            row, column = f.udiv(inside, columns), f.urem(inside, columns)
+            source = f.offset(m, f.mul(tile, spec.width(target)), dtype)
+            f.call(write, [source, f.parameter("y"), image, row, column, *extra])
+
+    def _products(self) -> str:
+        """`name(v, u, m, count)`: the matrix products of all points over `count` tiles."""
+        name, spec = f"{self.f.name}.products", self.spec
+        if name in self.module:
+            return name
+        shape = spec.shape(self.f.target)
+        low = (shape.rows + 1) // 2
+        kernels = {height: self._tile(height) for height in (shape.rows, low)}
+        head = [("v", PTR), ("u", PTR), ("m", PTR), ("count", I64)]
+        with self.module.function(name, head, internal=True) as f:
+            v, u, m, count = f.parameters
+            dtype, target = spec.dtype, f.target
+            v_plane, m_plane = spec.planes(target)
+            v_width, m_width = spec.reading().width(target), spec.width(target)
+            size = spec.channels * shape.columns
+            whole = f.sub(count, f.srem(count, shape.rows))
+            rest = f.sub(count, whole)
+            with (
+                f.loop(0, spec.points, name="point") as point,
+                f.loop(0, spec.panels(target), name="panel") as panel,
+            ):
+                a = f.offset(v, f.mul(point, v_plane), dtype)
+                number = f.add(f.mul(point, spec.panels(target)), panel)
+                b = f.offset(u, f.mul(number, size), dtype)
+                c = f.add(f.mul(point, m_plane), f.mul(panel, shape.columns))
+                c = f.offset(m, c, dtype)
+
+                def rows(
+                    first: Operand, height: int, a: Operand = a, b: Operand = b, c: Operand = c
+                ) -> None:
+                    source = f.offset(a, f.mul(first, v_width), dtype)
+                    f.call(kernels[height], [source, b, f.offset(c, f.mul(first, m_width), dtype)])
+
+                with f.loop(0, whole, shape.rows, name="row") as row:
+                    rows(row, shape.rows)
+                # Rows behind the last tile are computed too: the planes have room for them.
+                with f.when(f.compare("GT", rest, low)):
+                    rows(whole, shape.rows)
+                small = f.and_(f.compare("GT", rest, 0), f.compare("LE", rest, low))
+                with f.when(small):
+                    rows(whole, low)
+        return name
+
+    def _tile(self, height: int) -> str:
+        """`name(a, b, c)`: one register tile, `height` rows of V against a panel of U."""
+        name, spec = f"{self.f.name}.tile{height}", self.spec
+        head = [("a", PTR), ("b", PTR), ("c", PTR)]
+        with self.module.function(name, head, internal=True) as f:
+            a, b, c = f.parameters
+            dtype, shape = spec.dtype, spec.shape(f.target)
+            rows = [i * spec.reading().width(f.target) for i in range(height)]
+            masks = [None] * shape.vectors
+            streams = Streams(dtype, a, rows, 1, b, shape.columns, shape.lanes, masks)
+            start = zeros(dtype, height * shape.vectors, shape.lanes)
+            sums = accumulate(f, streams, spec.channels, start)
+            for i, value in enumerate(sums):
+                row, vector = divmod(i, shape.vectors)
+                place = row * spec.width(f.target) + vector * shape.lanes
+                f.store_at(f.offset(c, place, dtype), dtype, value)
+        return name
+
+    def _write(self) -> str:
+        """`name(source, y, image, row, column, ...)`: the results of a tile."""
+        name, spec = f"{self.f.name}.write", self.spec
+        if name in self.module:
+            return name
+        head = [("source", PTR), ("y", PTR), ("image", I64), ("row", I64), ("column", I64)]
+        with self.module.function(name, [*head, *spec.extra], internal=True) as f:
+            rows, columns = spec.cuts()
+            source, y, image, row, column = f.parameters[:5]
+            top, left = f.mul(row, rows.tile), f.mul(column, columns.tile)
+            steps, dtype = spec.y_steps(), spec.dtype
+            plane, lanes = spec.planes(f.target)[1], spec.shape(f.target).lanes
+            at = f.add(f.mul(top, steps[2]), f.mul(left, steps[3]))
+            y = f.offset(y, f.add(f.mul(image, steps[0]), at), spec.result or dtype)
+            pixel = f.add(f.mul(f.add(f.mul(image, rows.dim.y), top), columns.dim.y), left)
+            side, other = (
+                cut.matrices.data.T if spec.adjoint else cut.matrices.output
+                for cut in (rows, columns)
+            )
+            below, right = f.sub(rows.dim.y, top), f.sub(columns.dim.y, left)
+            output = _Output(f, spec, y, pixel, (below, right))
+
+            def body(channel: Operand, mask: Operand | None) -> None:
+                lines = [
+                    [
+                        f.load_at(
+                            f.offset(f.offset(source, channel, dtype),
+                                     (i * columns.points + j) * plane, dtype),
+                            dtype, lanes,
+                        )
+                        for j in range(columns.points)
+                    ]
+                    for i in range(rows.points)
+                ]  # fmt: skip
+                found = transform(f, side, other, lines)
+                if spec.adjoint:
+                    output.add(found, channel, mask)
+                else:
+                    output.store(found, channel, mask)
+
+            f.strips(spec.features, lanes, body, "channel")
+        return name
+
+    def _clear(self, image: Operand, images: Operand) -> None:
+        """Images of y as of no tile."""
+        f, spec = self.f, self.spec
+        step = spec.y_steps()[0]
+        y = f.offset(f.parameter("y"), f.mul(image, step), spec.dtype)
+        f.fill_bytes(y, 0, f.mul(images, step * item_bytes(spec.dtype)))
+
+    def _finish(self, image: Operand, images: Operand) -> None:
+        """The epilogue over the sums of whole images."""
+        f, spec = self.f, self.spec
+        rows, columns = spec.cuts()
+        pixels, step = rows.dim.y * columns.dim.y, spec.y_steps()[3]
+        first = f.mul(image, pixels)
+        lanes = spec.shape(f.target).lanes
+        with f.loop(first, f.add(first, f.mul(images, pixels)), name="pixel") as pixel:
+            line = f.offset(f.parameter("y"), f.mul(pixel, step), spec.dtype)
+
+            def body(channel: Operand, mask: Operand | None) -> None:
+                assert spec.epilogue is not None
+                place = f.offset(line, channel, spec.dtype)
+                value = f.load_at(place, spec.dtype, lanes, mask)
+                stored = spec.epilogue(f, pixel, channel, value, mask)
+                if stored is not None:
+                    f.store_at(place, spec.dtype, stored, mask)
+
+            f.strips(spec.features, lanes, body, "channel")
+
+
+@dataclass(frozen=True, eq=False)
+class _Output:
+    """The part of y that a tile's results belong to.
+
+    Attributes:
+        y: the pointer to its first pixel; `pixel`: the number of that.
+        left: rows and columns from there to the border.
+    """
+
+    f: Function
+    spec: WinogradSpec
+    y: Operand
+    pixel: Operand
+    left: tuple[Operand, Operand]
+
+    def add(self, found: Grid, channel: Operand, mask: Operand | None) -> None:
+        """Adds a vector of channels of each pixel to what other tiles gave."""
+        f, spec = self.f, self.spec
+        steps, lanes = spec.y_steps(), spec.shape(f.target).lanes
+        base = f.offset(self.y, channel, spec.dtype)
+        for i, line in enumerate(found):
+            for j, value in enumerate(line):
+                place = f.offset(base, i * steps[2] + j * steps[3], spec.dtype)
+                before = f.load_at(place, spec.dtype, lanes, mask)
+                f.store_at(place, spec.dtype, f.add(before, value), mask)
+
+    def store(self, found: Grid, channel: Operand, mask: Operand | None) -> None:
+        """Stores the pixels inside of the image, through the epilogue.
+
+        They go by the stack, so that the epilogue is written once for all rows, and, where tiles
+        reach over the border, columns.
+        """
+        f, spec = self.f, self.spec
+        rows, columns = spec.cuts()
+        lanes, dtype = spec.shape(f.target).lanes, spec.dtype
+        count = rows.tile * columns.tile
+        stack = f.alloca(register_type(dtype, lanes), count, name="tile")
+        for number, value in enumerate(x for line in found for x in line):
+            f.store_at(f.offset(stack, number * lanes, dtype), dtype, value)
+        height = f.smin(self.left[0], rows.tile) if rows.ragged else f.index(rows.tile)
+        with f.loop(0, height, name="line") as i:
+            if columns.ragged:
+                width = f.smin(self.left[1], columns.tile)
+                with f.loop(0, width, name="pixel") as pixel:
+                    self._pixel(stack, i, pixel, channel, mask)
+            else:
+                for j in range(columns.tile):
+                    self._pixel(stack, i, f.index(j), channel, mask)
+
+    def _pixel(
+        self, stack: Operand, i: Operand, j: Operand, channel: Operand, mask: Operand | None
+    ) -> None:
+        f, spec = self.f, self.spec
+        steps, columns, dtype = spec.y_steps(), spec.cuts()[1], spec.dtype
+        lanes, result = spec.shape(f.target).lanes, spec.result or spec.dtype
+        number = f.add(f.mul(i, columns.tile), j)
+        value = f.load_at(f.offset(stack, f.mul(number, lanes), dtype), dtype, lanes)
+        if spec.epilogue is None:
+            stored: Operand | None = f.convert(value, dtype, result)
+        else:
+            pixel = f.add(self.pixel, f.add(f.mul(i, columns.dim.y), j))
+            stored = spec.epilogue(f, pixel, channel, value, mask)
+        if stored is not None:
+            at = f.add(f.add(f.mul(i, steps[2]), f.mul(j, steps[3])), channel)
+            f.store_at(f.offset(self.y, at, result), result, stored, mask)
+
+
+def winograd_of(spec: ConvSpec, tile: int, adjoint: bool) -> WinogradSpec:
+    """The same convolution by Winograd's algorithm.
+
+    Raises:
+        ValueError: it has other taps than three or one, strides, dilations, groups, another dtype
+            than float32 or float64, channels apart, or, in the adjoint form, another padding than
+            two, or a partial last tile.
+    """
+    fields = {name: getattr(spec, name) for name in ConvSpec.__dataclass_fields__}
+    found = WinogradSpec(**fields, tile=tile, adjoint=adjoint)
+    for dim in found.space:
+        plain = dim.stride == dim.dilation == dim.x_dilation == 1
+        single = dim.taps == 1 and dim.low == 0 and dim.x == dim.y
+        if not plain or not (single or dim.taps == TAPS):
+            raise ValueError(f"no Winograd kernel for {dim}")
+        if adjoint and dim.taps == TAPS and not (dim.low == dim.y - dim.x == TAPS - 1):
+            raise ValueError(f"no adjoint Winograd kernel for {dim}")
+    if found.space[0].taps != 1 or found.space[0].y != 1 or spec.groups != 1:
+        raise ValueError("Winograd kernels have two dims and one group")
+    apart = found.x_steps()[4] != 1 or found.y_steps()[4] != 1
+    if spec.dtype not in ("float32", "float64") or apart:
+        raise ValueError("Winograd kernels are of float32 or float64, with channels side by side")
+    dense = replace(found, y_strides=None).y_steps() == found.y_steps()
+    if adjoint and (not dense or any(side.ragged for side in found.cuts())):
+        raise ValueError("an adjoint Winograd kernel has whole tiles of x and a dense y")
+    return found

@@ -1,0 +1,212 @@
+"""The gradient of a convolution's weights by Winograd's algorithm.
+
+    blocks of tiles    V = B^T x B and Z = A dy A^T of a block stay in half of L2
+      points           dU[point] += V[point]^T Z[point], a matrix product whose k is the tiles
+    the end            dw += G^T dU G
+
+The tiles are those of the forward convolution: outputs, and the inputs that they read; both become
+zero beyond a border. `lo, hi` counts images, and their tiles are summed in order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kgraph.codegen.llvm.conv_weights import WeightsSpec
+from kgraph.codegen.llvm.conv_winograd import WinogradSpec, winograd_of
+from kgraph.codegen.llvm.emit import (
+    I1,
+    I64,
+    PTR,
+    Function,
+    Module,
+    Operand,
+    View,
+    item_bytes,
+)
+from kgraph.codegen.llvm.gemm_tile import Shape, Streams, accumulate, zeros
+from kgraph.codegen.llvm.target import Target
+from kgraph.codegen.llvm.winograd import transform
+from kgraph.codegen.llvm.winograd_tiles import SKEW, Reading, emit_reading
+
+
+@dataclass(frozen=True, eq=False)
+class WinogradWeights(WeightsSpec):
+    """A weight gradient with tiles of `winograd`, which is the forward convolution."""
+
+    winograd: WinogradSpec = field(kw_only=True)
+
+    def readings(self) -> tuple[Reading, Reading]:
+        """How x becomes V, and dy becomes Z."""
+        spec = self.winograd
+        rows, columns = spec.cuts()
+        _, _, row_step, column_step, _ = spec.y_steps()
+        zs = Reading(
+            (rows.dim.y, columns.dim.y), (row_step, column_step), spec.features,
+            (rows.tile, columns.tile), (rows.tile, columns.tile), (0, 0),
+            (rows.count, columns.count),
+            (rows.matrices.output.T, columns.matrices.output.T), spec.dtype,
+        )  # fmt: skip
+        return spec.reading(), zs
+
+    def widths(self, target: Target) -> tuple[int, int]:
+        """Elements of a row of V, and of Z and dU: whole register tiles."""
+        vs, zs = self.readings()
+        columns = self.winograd.shape(target).columns
+        return vs.width(target), -(-zs.width(target) // columns) * columns
+
+    def channels(self, target: Target) -> int:
+        """Rows of dU."""
+        rows = self.winograd.shape(target).rows
+        return -(-self.winograd.channels // rows) * rows
+
+    def rows(self, target: Target) -> int:
+        """Tiles of a block: what a point's product sums before it is added to dU."""
+        each = self.winograd.points * sum(self.widths(target)) * item_bytes(self.winograd.dtype)
+        return max(16, min(128, target.l2 // 2 // each) // 16 * 16)
+
+    def planes(self, target: Target) -> tuple[int, int, int]:
+        """Elements between the planes of V, Z and dU."""
+        rows, (v, z) = self.rows(target), self.widths(target)
+        # A tile of channels may read a few beyond the last of V.
+        return rows * v + SKEW, rows * z + SKEW, self.channels(target) * z + SKEW
+
+    def scratch_bytes(self, target: Target) -> int:
+        elements = self.winograd.points * sum(self.planes(target))
+        elements += max(reading.patch for reading in self.readings())
+        return elements * item_bytes(self.winograd.dtype) + 128
+
+
+def emit_winograd_weights(module: Module, name: str, spec: WinogradWeights) -> str:
+    """Defines the function `name` with `spec.parameters()`, no result; returns its name."""
+    with module.function(name, spec.parameters()) as f:
+        _Weights(module, f, spec).emit()
+    return name
+
+
+@dataclass(frozen=True, eq=False)
+class _Weights:
+    """One function being emitted."""
+
+    module: Module
+    f: Function
+    spec: WinogradWeights
+
+    def emit(self) -> None:
+        """Blocks of tiles, then the end."""
+        f, spec, target = self.f, self.spec, self.f.target
+        conv, dtype = spec.winograd, spec.winograd.dtype
+        v = f.align_up(f.parameter("scratch"), 64)
+        v_plane, z_plane, u_plane = spec.planes(target)
+        z = f.offset(v, conv.points * v_plane, dtype)
+        du = f.offset(z, conv.points * z_plane, dtype)
+        patch = f.offset(du, conv.points * u_plane, dtype)
+        vs, zs = spec.readings()
+        read_v = emit_reading(self.module, f"{f.name}.x", vs, v_plane)
+        read_z = emit_reading(self.module, f"{f.name}.dy", zs, z_plane)
+        lo = f.mul(f.parameter("lo"), conv.tiles)
+        hi = f.mul(f.parameter("hi"), conv.tiles)
+        products = self._products()
+        v_width, z_width = spec.widths(target)
+        columns = conv.cuts()[1].count
+        with f.loop(lo, hi, spec.rows(target), name="block") as block:
+            count = f.smin(f.sub(hi, block), spec.rows(target))
+            with f.loop(0, count, name="tile") as tile:
+                at = f.add(block, tile)
+                image, inside = f.udiv(at, conv.tiles), f.urem(at, conv.tiles)
+                row, column = f.udiv(inside, columns), f.urem(inside, columns)
+                x = f.offset(f.parameter("x"), f.mul(image, conv.x_steps()[0]), dtype)
+                dy = f.offset(f.parameter("dy"), f.mul(image, conv.y_steps()[0]), dtype)
+                f.call(read_v, [x, patch, row, column, f.offset(v, f.mul(tile, v_width), dtype)])
+                f.call(read_z, [dy, patch, row, column, f.offset(z, f.mul(tile, z_width), dtype)])
+            f.call(products, [v, z, du, count, f.compare("EQ", block, lo)])
+        with f.when(f.compare("LT", lo, hi)):
+            f.call(self._end(), [du, f.parameter("dw")])
+
+    def _products(self) -> str:
+        """`name(v, z, du, count, first)`: adds a block's products; the first stores them."""
+        name, spec = f"{self.f.name}.products", self.spec
+        conv, dtype, shape = spec.winograd, spec.winograd.dtype, spec.winograd.shape(self.f.target)
+        tile = self._tile(shape)
+        head = [("v", PTR), ("z", PTR), ("du", PTR), ("count", I64), ("first", I1)]
+        with self.module.function(name, head, internal=True) as f:
+            v, z, du, count, first = f.parameters
+            v_plane, z_plane, u_plane = spec.planes(f.target)
+            width = spec.widths(f.target)[1]
+            with (
+                f.loop(0, conv.points, name="point") as point,
+                f.loop(0, conv.features, shape.columns, name="column") as column,
+                f.loop(0, conv.channels, shape.rows, name="channel") as channel,
+            ):
+                a = f.offset(v, f.add(f.mul(point, v_plane), channel), dtype)
+                b = f.offset(z, f.add(f.mul(point, z_plane), column), dtype)
+                c = f.add(f.mul(point, u_plane), f.add(f.mul(channel, width), column))
+                f.call(tile, [a, b, f.offset(du, c, dtype), count, first])
+        return name
+
+    def _tile(self, shape: Shape) -> str:
+        """`name(a, b, c, count, first)`: a register tile of dU."""
+        name, spec, dtype = f"{self.f.name}.tile", self.spec, self.spec.winograd.dtype
+        head = [("a", PTR), ("b", PTR), ("c", PTR), ("count", I64), ("first", I1)]
+        v_width, z_width = spec.widths(self.f.target)
+        with self.module.function(name, head, internal=True) as f:
+            a, b, c, count, first = f.parameters
+            places = [
+                f.offset(c, i * z_width + j * shape.lanes, dtype)
+                for i in range(shape.rows)
+                for j in range(shape.vectors)
+            ]
+            choice = f.choose(first)
+            with choice.then():
+                choice.give(*zeros(dtype, len(places), shape.lanes))
+            with choice.otherwise():
+                choice.give(*[f.load_at(place, dtype, shape.lanes) for place in places])
+            masks = [None] * shape.vectors
+            streams = Streams(dtype, a, range(shape.rows), v_width, b, z_width, shape.lanes, masks)
+            for place, value in zip(
+                places, accumulate(f, streams, count, choice.results), strict=True
+            ):
+                f.store_at(place, dtype, value)
+        return name
+
+    def _end(self) -> str:
+        """`name(du, dw)`: dw += G^T dU G."""
+        name, conv, dtype = f"{self.f.name}.end", self.spec.winograd, self.spec.winograd.dtype
+        with self.module.function(name, [("du", PTR), ("dw", PTR)], internal=True) as f:
+            du, dw = f.parameters
+            plane, width = self.spec.planes(f.target)[2], self.spec.widths(f.target)[1]
+            rows, columns = conv.cuts()
+            steps, lanes = conv.w_steps(), conv.shape(f.target).lanes
+
+            def body(feature: Operand, mask: Operand | None) -> None:
+                source = f.offset(du, f.add(f.mul(channel, width), feature), dtype)
+                grid = [
+                    [
+                        f.load_at(
+                            f.offset(source, (i * columns.points + j) * plane, dtype), dtype, lanes
+                        )
+                        for j in range(columns.points)
+                    ]
+                    for i in range(rows.points)
+                ]
+                found = transform(f, rows.matrices.filter.T, columns.matrices.filter.T, grid)
+                line = f.offset(dw, f.mul(channel, steps[3]), dtype)
+                for i, values in enumerate(found):
+                    for j, value in enumerate(values):
+                        place = i * steps[1] + j * steps[2]
+                        view = View(f.offset(line, place, dtype), dtype, (steps[4],))
+                        before = f.load(view, [feature], lanes, mask=mask)
+                        f.store(view, [feature], f.add(before, value), mask=mask)
+
+            with f.loop(0, conv.channels, name="channel") as channel:
+                f.strips(conv.features, lanes, body, "feature")
+        return name
+
+
+def winograd_weights_of(spec: WeightsSpec, tile: int) -> WinogradWeights:
+    """The same gradient by Winograd's algorithm.
+
+    Raises:
+        ValueError: as `winograd_of` does.
+    """
+    return WinogradWeights(spec.conv, winograd=winograd_of(spec.conv, tile, False))

@@ -1,0 +1,151 @@
+"""Winograd's minimal filtering: few multiplications for many outputs of a three-tap filter.
+
+F(m, 3) computes m neighbouring outputs from m + 2 inputs d and 3 taps g as
+
+    y = A^T [(G g) * (B^T d)]
+
+with m + 2 multiplications in place of 3 m. The matrices come from polynomial interpolation (Toom
+and Cook) at m + 1 points and infinity; in two dims they act on rows, then on columns: Lavin and
+Gray, "Fast Algorithms for Convolutional Neural Networks" (CVPR 2016). The transposed algorithm
+computes the gradients: that of d is B [(G g) * (A y')], that of g is G^T [(B^T d) * (A y')].
+
+The points decide the rounding error. Those of F(4, 3) are 0, +-sqrt(1/2) and +-sqrt(2), which have
+a quarter of the error of the integers; docs/numerics.md has the bounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kgraph.codegen.llvm.emit import Function, Operand, constant
+
+TAPS = 3
+POINTS: dict[int, tuple[float, ...]] = {
+    2: (0.0, 1.0, -1.0),
+    4: (0.0, sqrt(0.5), -sqrt(0.5), sqrt(2.0), -sqrt(2.0)),
+    5: (0.0, 1.0, -1.0, 0.5, -0.5, -2.0),
+}
+
+Matrix = NDArray[np.float64]
+Grid = list[list[Operand]]
+
+
+@dataclass(frozen=True, eq=False)
+class Matrices:
+    """F(tile, 3): `output` is A^T, `filter` G, `data` B^T; all one for a dim without taps."""
+
+    output: Matrix
+    filter: Matrix
+    data: Matrix
+
+    @property
+    def points(self) -> int:
+        """Products per dim."""
+        return len(self.data)
+
+
+@lru_cache(maxsize=16)
+def matrices(tile: int) -> Matrices:
+    """The matrices for `tile` outputs."""
+    if tile == 1:
+        one = np.ones((1, 1))
+        return Matrices(one, one, one)
+    points = POINTS[tile]
+    output = [[p**i for p in points] + [float(i == tile - 1)] for i in range(tile)]
+    filter_: list[list[float]] = []
+    data: list[list[float]] = []
+    for p in points:
+        others = [q for q in points if q != p]
+        scale = prod(p - q for q in others)
+        filter_.append([p**i / scale for i in range(TAPS)])
+        data.append([*_polynomial(others), 0.0])
+    filter_.append([0.0] * (TAPS - 1) + [1.0])
+    data.append(_polynomial(points))
+    return Matrices(np.array(output), np.array(filter_), np.array(data))
+
+
+def _polynomial(roots: Sequence[float]) -> list[float]:
+    """Coefficients of the monic polynomial of these roots, the constant first; no rounding dust."""
+    found: list[float] = np.poly(roots)[::-1].tolist()
+    return [0.0 if abs(c) < 1e-12 else round(c, 14) for c in found]
+
+
+def transform(f: Function, rows: Matrix, columns: Matrix, grid: Grid) -> Grid:
+    """`rows @ grid @ columns^T` of vectors."""
+    turned = [multiply(f, rows, [line[j] for line in grid]) for j in range(len(grid[0]))]
+    return [multiply(f, columns, [column[i] for column in turned]) for i in range(len(rows))]
+
+
+def multiply(f: Function, matrix: Matrix, values: Sequence[Operand]) -> list[Operand]:
+    """`matrix @ values`.
+
+    Points come in pairs p, -p, whose rows (or columns) differ by the signs of every other entry:
+    the part where they agree and the part where they differ are computed once for both.
+    """
+    by_columns = _pairs(matrix.T)
+    if by_columns:
+        return _with_paired_columns(f, matrix, values, by_columns)
+    found: dict[int, Operand] = {}
+    for i, j in _pairs(matrix):
+        even = _combination(f, np.where(matrix[i] == matrix[j], matrix[i], 0.0), values)
+        odd = _combination(f, np.where(matrix[i] == matrix[j], 0.0, matrix[i]), values)
+        found[i], found[j] = f.add(even, odd), f.sub(even, odd)
+    for i in range(len(matrix)):
+        if i not in found:
+            found[i] = _combination(f, matrix[i], values)
+    return [found[i] for i in range(len(matrix))]
+
+
+def _pairs(matrix: Matrix) -> list[tuple[int, int]]:
+    """The rows of equal magnitudes that agree somewhere and differ somewhere."""
+    found: list[tuple[int, int]] = []
+    for i in range(len(matrix)):
+        for j in range(i + 1, len(matrix)):
+            x, y = matrix[i], matrix[j]
+            mixed = np.any((x == y) & (x != 0)) and np.any((x == -y) & (x != 0))
+            if mixed and np.array_equal(abs(x), abs(y)):
+                found.append((i, j))
+    return found
+
+
+def _with_paired_columns(
+    f: Function, matrix: Matrix, values: Sequence[Operand], pairs: Sequence[tuple[int, int]]
+) -> list[Operand]:
+    """Sums and differences of paired values first; each row reads one of the two."""
+    whole = {i: (f.add(values[i], values[j]), f.sub(values[i], values[j])) for i, j in pairs}
+    second = {j for _, j in pairs}
+    partner = dict(pairs)
+    result = []
+    for row in matrix:
+        weights, terms = [], []
+        for k, weight in enumerate(row):
+            if k in second:
+                continue
+            if k in whole:
+                terms.append(whole[k][0] if row[partner[k]] == weight else whole[k][1])
+            else:
+                terms.append(values[k])
+            weights.append(weight)
+        result.append(_combination(f, np.array(weights), terms))
+    return result
+
+
+def _combination(f: Function, weights: Matrix, values: Sequence[Operand]) -> Operand:
+    """The weighted sum; terms of weight 1 and -1 first, which need no multiplication."""
+    terms = [(float(w), x) for w, x in zip(weights, values, strict=True) if w != 0]
+    terms.sort(key=lambda term: (abs(term[0]) != 1, term[0] == -1))
+    total: Operand | None = None
+    for weight, x in terms:
+        if total is None:
+            total = x if weight == 1 else f.neg(x) if weight == -1 else f.mul(x, weight)
+        elif abs(weight) == 1:
+            total = f.add(total, x) if weight == 1 else f.sub(total, x)
+        else:
+            total = f.fma(x, weight, total)
+    return constant(0, values[0].type) if total is None else total

@@ -1,0 +1,151 @@
+"""Winograd's convolutions, forward and both gradients, against sums over taps in float64."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from kgraph.codegen.llvm.conv_spec import ConvSpec
+from kgraph.codegen.llvm.conv_weights import WeightsSpec
+from kgraph.codegen.llvm.conv_winograd import winograd_of
+from kgraph.codegen.llvm.conv_winograd_weights import emit_winograd_weights, winograd_weights_of
+from kgraph.codegen.llvm.emit import PTR, Module, View
+from kgraph.codegen.llvm.winograd import POINTS, matrices
+from tests.codegen.llvm.native import Loaded, targets
+from tests.codegen.llvm.test_conv import arrays, make_dim, reference, run, weights_reference
+
+all_targets = pytest.mark.parametrize("target", targets(), ids=lambda item: item.name)
+all_tiles = pytest.mark.parametrize("tile", POINTS)
+
+VALID = (make_dim(12, 3), make_dim(22, 3))
+SAME = (make_dim(9, 3, low=1, high=1), make_dim(11, 3, low=1, high=1))
+GEOMETRIES = {
+    "valid": VALID,
+    "same": SAME,
+    "turned": (make_dim(6, 3, low=2, high=2, reverse=True), make_dim(7, 3, low=2, high=2)),
+    "cropped": (make_dim(9, 3, low=-1, high=-2), make_dim(9, 3, low=-2, high=1)),
+    "small": (make_dim(3, 3, low=1, high=1), make_dim(1, 3, low=1, high=1)),
+    "line": (make_dim(31, 3, low=1, high=1),),
+    "rows alone": (make_dim(11, 3), make_dim(5, 1)),
+}
+
+
+@all_tiles
+def test_matrices_filter_exactly(tile):
+    m = matrices(tile)
+    random = np.random.default_rng(3)
+    data, taps = random.standard_normal(tile + 2), random.standard_normal(3)
+    found = m.output @ ((m.filter @ taps) * (m.data @ data))
+    assert np.allclose(found, np.correlate(data, taps), rtol=0, atol=1e-11)
+
+
+def scaled_error(found: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+def check(target, dims, channels, features, tile, adjoint=False, dtype="float32", batch=3) -> None:
+    x, w = arrays(dims, channels, features, 1, dtype, batch)
+    y = np.full((batch, *(dim.y for dim in dims), features), 99).astype(x.dtype)
+    spec = winograd_of(ConvSpec(dims, channels, features, dtype=dtype), tile, adjoint)
+    run(target, spec, x, w, y)
+    tolerance = 2e-5 if dtype == "float32" else 1e-13
+    assert scaled_error(y, reference(dims, x, w, 1)) < tolerance
+
+
+@all_targets
+@all_tiles
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_forward(target, tile, name):
+    check(target, GEOMETRIES[name], 5, 19, tile)
+
+
+@all_targets
+@pytest.mark.parametrize(("channels", "features"), [(1, 33), (16, 64), (17, 70), (33, 96)])
+def test_channels(target, channels, features):
+    check(target, SAME, channels, features, 4)
+    check(target, VALID, channels, features, 5, batch=1)
+
+
+@all_targets
+@all_tiles
+def test_adjoint(target, tile):
+    """The input gradient of a convolution without padding: tiles of x are added up in y."""
+    for height, width in ((tile, 2 * tile), (3 * tile, tile)):
+        dims = tuple(make_dim(n, 3, low=2, high=2, reverse=True) for n in (height, width))
+        check(target, dims, 20, 17, tile, adjoint=True)
+        check(target, dims, 3, 40, tile, adjoint=True)
+    check(target, (make_dim(4 * tile, 3, low=2, high=2),), 8, 8, tile, adjoint=True)
+
+
+@all_targets
+def test_float64(target):
+    check(target, SAME, 5, 19, 4, dtype="float64")
+    check(target, (make_dim(8, 3, low=2, high=2),), 5, 19, 4, adjoint=True, dtype="float64")
+
+
+@all_targets
+@pytest.mark.parametrize("adjoint", [False, True])
+@pytest.mark.parametrize("features", [16, 20])
+def test_epilogue(target, adjoint, features):
+    """relu(conv(x) + bias) + pixel number."""
+    padding = {"low": 2, "high": 2} if adjoint else {"low": 1, "high": 1}
+    dims = (make_dim(8, 3, **padding), make_dim(12 if adjoint else 11, 3, **padding))
+
+    def epilogue(f, row, column, value, mask):
+        bias = f.load(View(f.parameter("bias"), "float32", (1,)), [column], value.lanes, mask=mask)
+        value = f.fmax(f.add(value, bias), 0.0)
+        return f.add(value, f.convert(row, "int64", "float32"))
+
+    x, w = arrays(dims, 20, features, 1, "float32", 2)
+    bias = np.arange(features, dtype=np.float32)
+    y = np.zeros((2, *(dim.y for dim in dims), features), np.float32)
+    spec = ConvSpec(dims, 20, features, epilogue=epilogue, extra=(("bias", PTR),))
+    run(target, winograd_of(spec, 4, adjoint), x, w, y, extra=(bias,))
+    number = np.arange(y[..., 0].size).reshape(y.shape[:-1])[..., None]
+    expected = np.maximum(reference(dims, x, w, 1) + bias, 0) + number
+    assert scaled_error(y, expected) < 1e-5
+
+
+def check_weights(target, dims, channels, features, tile, dtype="float32", batch=3) -> None:
+    x, w = arrays(dims, channels, features, 1, dtype, batch)
+    dy = np.random.default_rng(8).standard_normal((batch, *(dim.y for dim in dims), features))
+    dy = dy.astype(x.dtype)
+    dw = np.ones(w.shape, x.dtype)
+    spec = winograd_weights_of(WeightsSpec(ConvSpec(dims, channels, features, dtype=dtype)), tile)
+    module = Module(target)
+    emit_winograd_weights(module, "weights", spec)
+    loaded = Loaded(module)
+    scratch = np.full(spec.scratch_bytes(target), 0xFF, np.uint8)
+    for lo, hi in itertools.pairwise([0, 0, 1, batch]):
+        loaded("weights", x, dy, dw, scratch, lo, hi)
+    tolerance = 2e-5 if dtype == "float32" else 1e-13
+    assert scaled_error(dw - 1, weights_reference(dims, x, dy, 1)) < tolerance
+
+
+@all_targets
+@all_tiles
+@pytest.mark.parametrize("name", GEOMETRIES.keys() - {"turned"})
+def test_weight_gradient(target, tile, name):
+    check_weights(target, GEOMETRIES[name], 5, 19, tile)
+
+
+@all_targets
+@pytest.mark.parametrize(("channels", "features"), [(1, 33), (16, 64), (17, 70), (33, 96)])
+def test_weight_gradient_channels(target, channels, features):
+    check_weights(target, SAME, channels, features, 4)
+    check_weights(target, VALID, channels, features, 5, batch=17)
+    check_weights(target, VALID, channels, features, 4, dtype="float64")
+
+
+def test_what_it_does_not_take():
+    pair = (make_dim(8, 3), make_dim(8, 3))
+    for spec in (
+        ConvSpec((make_dim(8, 3, 2), make_dim(8, 3)), 4, 4),
+        ConvSpec((make_dim(8, 5), make_dim(8, 3)), 4, 4),
+        ConvSpec(pair, 4, 4, groups=2),
+        ConvSpec(pair, 4, 4, dtype="float16"),
+    ):
+        with pytest.raises(ValueError, match="Winograd"):
+            winograd_of(spec, 4, False)
+    with pytest.raises(ValueError, match="adjoint"):
+        winograd_of(ConvSpec(pair, 4, 4), 4, True)
