@@ -231,7 +231,8 @@ def check_weights(target, dims, channels, features, groups=1, dtype="float32", b
     dw = np.ones(w.shape, wide)
     run_weights(target, WeightsSpec(ConvSpec(dims, channels, features, groups, dtype)), x, dy, dw)
     expected = weights_reference(dims, x, dy, groups) + 1
-    tolerance = {4: 2e-6, 8: 1e-14}[dw.itemsize] * (np.abs(expected).max() + 1)
+    # Large caches make large blocks, whose ten thousand pixels are summed in order.
+    tolerance = {4: 4e-6, 8: 1e-14}[dw.itemsize] * (np.abs(expected).max() + 1)
     assert np.abs(dw - expected).max() <= tolerance
 
 
