@@ -26,12 +26,14 @@ def start(name: str, job: Job) -> tuple[Callable[[], object], dict[str, Any]]:
 
 
 def times(step: Callable[[], object], seconds: float, least: int) -> list[float]:
-    """Seconds of each of at least so many runs; one more comes first and finds the caches cold."""
+    """Seconds of each of at least so many runs; of one where that takes longer than `seconds`.
+
+    Another run comes first: it finds the caches cold, and is not counted.
+    """
     began = time.perf_counter()
     step()
-    if time.perf_counter() - began > seconds:  # cold caches are nothing beside a run this long
-        least -= 1
-    found = [] if least else [time.perf_counter() - began]
+    least = 1 if time.perf_counter() - began > seconds else least
+    found: list[float] = []
     began = time.perf_counter()
     while len(found) < least or time.perf_counter() - began < seconds:
         started = time.perf_counter()
