@@ -27,6 +27,7 @@ from kgraph.codegen.llvm.emit import (
     Index,
     Module,
     Operand,
+    Type,
     constant,
     item_bytes,
 )
@@ -142,7 +143,7 @@ class _Gemm:
         scratch = f.align_up(f.parameter("scratch"), 64)
         deep = depth(spec, self.target, unit)
         block = block_rows(spec, self.target, unit)
-        # Sums that C cannot hold between chunks are made in one, however long.
+        # Sums that have no place between chunks are made in one, however long.
         chunk: Index = deep if splittable(spec) else f.smax(self.k, 1)
         a_bytes = f.mul(chunk, (block + unit.rows) * item_bytes(self.compute))
         packed_b = f.offset_bytes(scratch, f.and_(f.add(a_bytes, 63), -64))
@@ -244,7 +245,7 @@ class _Tiles:
                 a = f.offset(packed_a, place, gemm.compute)
             name = self._tile(count)
             arguments = [a, b, f.index(b_step), k, first, *columns, *ends]
-            f.call(name, [*arguments, *_passed(f, spec)])
+            f.call(name, [*arguments, *(f.parameter(name) for name, _ in _passed(spec))])
 
         whole = f.sub(row_end, f.srem(f.sub(row_end, row), height))
         with f.loop(row, whole, height, name="row") as first:
@@ -263,20 +264,20 @@ class _Tiles:
         return name
 
 
-def _passed(f: Function, spec: GemmSpec) -> list[Operand]:
+def _passed(spec: GemmSpec) -> list[tuple[str, Type]]:
     """What a tile needs besides its own place: C, its strides, and the hooks' parameters."""
-    names = ["c"]
-    names += [n for n, v in zip(("c_m", "c_n"), spec.c_strides, strict=True) if v is None]
-    return [f.parameter(name) for name in [*names, *(name for name, _ in spec.extra)]]
+    sizes = [n for n, v in zip(("c_m", "c_n"), spec.c_strides, strict=True) if v is None]
+    sizes += ["n"] if spec.partial and spec.n is None else []
+    memory = ["c", *(["partial"] if spec.partial else [])]
+    return [*((name, PTR) for name in memory), *((name, I64) for name in sizes), *spec.extra]
 
 
 def _emit_tile(gemm: _Gemm, name: str, rows: int) -> None:
     """`name(a, b, b_step, k, row, column, left, first, last, c, ...)`: one register tile."""
     spec, shape = gemm.spec, gemm.shape
-    unknown = [(n, I64) for n, v in zip(("c_m", "c_n"), spec.c_strides, strict=True) if v is None]
     head = [("a", PTR), ("b", PTR), ("b_step", I64), ("k", I64), ("row", I64), ("column", I64),
-            ("left", I64), ("first", I1), ("last", I1), ("c", PTR)]  # fmt: skip
-    with gemm.module.function(name, [*head, *unknown, *spec.extra], internal=True) as f:
+            ("left", I64), ("first", I1), ("last", I1)]  # fmt: skip
+    with gemm.module.function(name, [*head, *_passed(spec)], internal=True) as f:
         packed = not gemm.direct_a
         row_step = 1 if packed else spec.a_strides[0] or 0
         offsets = [m * row_step for m in range(rows)]
@@ -304,7 +305,8 @@ def _emit_tile(gemm: _Gemm, name: str, rows: int) -> None:
             return accumulate(f, streams, k, start, unroll)
 
         whole = whole_panels(spec, gemm.target, shape)
-        store = Store(f, spec, shape, rows, one_chunk(spec, gemm.target), whole)
+        single = one_chunk(spec, gemm.target) or not splittable(spec)
+        store = Store(f, spec, shape, rows, single, whole)
         if whole or not gemm.direct_b:
             store.write(sums(None))
             return

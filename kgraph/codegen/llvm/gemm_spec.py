@@ -30,6 +30,8 @@ class GemmSpec:
         dtype: of A and B; `result`: of C, the same when empty.
         a_strides: of A in m and k; b_strides: of B in k and n; c_strides: of C in m and n.
         accumulate: C += instead of C =.
+        partial: sums between chunks of k are held in memory of their own (m x n, dense, of the
+            compute dtype) and not in C: the epilogue may then read what C is written over.
         split: what the range `lo, hi` counts: row tiles or column panels.
         packed_b: B already is in panels (see `emit_pack_b`); b_strides are then not used.
         epilogue: see `Epilogue`; `inline_epilogue` writes it out for every accumulator, which pays
@@ -48,6 +50,7 @@ class GemmSpec:
     b_strides: tuple[int | None, int | None] = (None, 1)
     c_strides: tuple[int | None, int | None] = (None, 1)
     accumulate: bool = False
+    partial: bool = False
     split: Literal["rows", "columns"] = "columns"
     packed_b: bool = False
     epilogue: Epilogue | None = None
@@ -65,7 +68,8 @@ class GemmSpec:
         names = ["m", "n", "k", "a_m", "a_k", "b_k", "b_n", "c_m", "c_n"]
         values = (self.m, self.n, self.k, *self.a_strides, *self.b_strides, *self.c_strides)
         unknown = [name for name, value in zip(names, values, strict=True) if value is None]
-        pointers = [(name, PTR) for name in ("a", "b", "c", "scratch")]
+        memory = ("a", "b", "c", "scratch", *(("partial",) if self.partial else ()))
+        pointers = [(name, PTR) for name in memory]
         return [*pointers, *((name, I64) for name in ("lo", "hi", *unknown)), *self.extra]
 
     def units(self, target: Target, m: Any, n: Any) -> Any:
@@ -130,8 +134,8 @@ def depth(spec: GemmSpec, target: Target, shape: Shape) -> int:
 
 
 def splittable(spec: GemmSpec) -> bool:
-    """Whether C can hold unfinished sums between chunks of k."""
-    return (spec.result or spec.dtype) == compute_dtype(spec.dtype)
+    """Whether unfinished sums have a place between chunks of k."""
+    return spec.partial or (spec.result or spec.dtype) == compute_dtype(spec.dtype)
 
 
 def block_rows(spec: GemmSpec, target: Target, shape: Shape) -> int:

@@ -16,7 +16,7 @@ class Store:
 
     A whole tile without an epilogue, or with an inline one, goes straight from the accumulators to
     C. Otherwise the accumulators go to the stack and a small loop takes them from there: it masks
-    the columns beyond the matrix, runs the epilogue, adds what C holds from earlier chunks of k.
+    the columns beyond the matrix, runs the epilogue, adds the sums of earlier chunks of k.
 
     `whole`: no panel is partial. Rows of the tile are `row_step` apart, as the epilogue counts
     them; with `local`, the parameter c points at the tile's first row, not at that of C.
@@ -87,7 +87,9 @@ class Store:
             with choice.then():
                 choice.give(value)
             with choice.otherwise():
-                choice.give(f.add(value, self._load(m, column, mask)))
+                before = self._unfinished()
+                sums = f.load(before, [self._place(m), column], self.shape.lanes, mask=mask)
+                choice.give(f.add(value, sums))
             (value,) = choice.results
         if self.one_chunk:
             self._finish(m, column, value, mask)
@@ -97,7 +99,7 @@ class Store:
             self._finish(m, column, value, mask)
             end.give()
         with end.otherwise():
-            f.store(self._view(), [self._place(m), column], value, mask=mask)
+            f.store(self._unfinished(), [self._place(m), column], value, mask=mask)
             end.give()
 
     def _finish(self, m: Operand, column: Operand, value: Operand, mask: Operand | None) -> None:
@@ -120,6 +122,14 @@ class Store:
         spec = self.spec
         value = self.f.load(self._view(), [self._place(m), column], self.shape.lanes, mask=mask)
         return self.f.convert(value, spec.result or spec.dtype, compute_dtype(spec.dtype))
+
+    def _unfinished(self) -> View:
+        """Where sums are held between chunks of k."""
+        f, spec = self.f, self.spec
+        if not spec.partial:
+            return self._view()
+        row: Index = f.parameter("n") if spec.n is None else spec.n
+        return View(f.parameter("partial"), compute_dtype(spec.dtype), (row, 1))
 
     def _view(self) -> View:
         f = self.f

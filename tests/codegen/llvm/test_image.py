@@ -10,6 +10,7 @@ import pytest
 from kgraph.codegen import Options
 from kgraph.codegen.llvm import compile as compile_llvm
 from kgraph.codegen.llvm.image import lower
+from kgraph.codegen.llvm.lower.body import plan_body
 from kgraph.codegen.llvm.target import GENERIC, HASWELL, NEON, SKYLAKE512
 from kgraph.ir import Array, Builder, Function, TensorType, Value, evaluate, symbol
 from kgraph.passes.autodiff import gradients
@@ -66,6 +67,31 @@ def test_a_training_step_in_place_and_not() -> None:
         got = program.run(own, inputs)
         assert all(a is o for a, o in zip(got, own, strict=False)), "updated in place"
         assert_like(got, want, 1e-5)
+
+
+@pytest.mark.parametrize("momentum", [False, True])
+def test_updates_behind_a_product_are_made_in_place(momentum: bool) -> None:
+    """Also where the sums over the batch, which are the first factor, come in several parts."""
+    b = Builder()
+    w, v = (_param(b, label, 40, 48) for label in ("w", "v"))
+    x, y = _param(b, "x", batch, 40), _param(b, "y", batch, 48)
+    g = b.dot_general(x, y, (), (), (0,), (0,))
+    speed = b.add(b.multiply(v, b.splat(0.9, v.type)), g) if momentum else g
+    new = b.subtract(w, b.multiply(speed, b.splat(0.01, w.type)))
+    fn = b.function(new, speed) if momentum else b.function(new, v)
+    scheduled = run_passes(fn, llvm_pipeline())
+    donated = {0: 0, 1: 1}
+    assert not [
+        i for _, i in plan_body(scheduled, SKYLAKE512, donated).copies if i == 0 or momentum
+    ]
+    program = compile(fn, state=2, donate=donated, options=OPTIONS)
+    random = np.random.default_rng(0)
+    for n in (1, 7, 1300):
+        state = [random.standard_normal((40, 48)).astype("f4") for _ in "wv"]
+        inputs = [random.standard_normal((n, k)).astype("f4") for k in (40, 48)]
+        want = evaluate(fn, [*state, *inputs])
+        assert_like(program(*state, *inputs), want, 1e-5)
+        assert_like(program.run(state, inputs), want, 1e-5)
 
 
 def test_bits_do_not_depend_on_threads() -> None:

@@ -12,7 +12,6 @@ from kgraph.codegen.llvm.lower.packings import Packings
 from kgraph.codegen.llvm.lower.table import LOWERINGS, SCRATCH, SLAB, is_loop
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Function, Op, Size, Value, maximum
-from kgraph.ir.ops.contract import DotGeneral
 from kgraph.ir.ops.control import Fusion
 from kgraph.ir.ops.convolution import Convolution
 from kgraph.ir.ops.index import DynamicUpdateSlice
@@ -66,13 +65,13 @@ def slab_of(fn: Function, target: Target, packed: Packings | None = None) -> Siz
 
 
 def _in_place(op: Op, operand: int, result: int) -> bool:
-    """A contraction may hold unfinished sums in its result, so it writes over nothing.
+    """A convolution may hold unfinished sums in its result, so it writes over nothing.
 
     What replaces windows of its first operand may do so where that lies.
     """
     if isinstance(op, DynamicUpdateSlice | Scatter):
         return operand == 0
-    if isinstance(op, Fusion) and any(isinstance(x, DotGeneral | Convolution) for x in op.body.ops):
+    if isinstance(op, Fusion) and any(isinstance(x, Convolution) for x in op.body.ops):
         return False
     return (isinstance(op, Fusion) or is_loop(op)) and writes_over(op, operand, result)
 

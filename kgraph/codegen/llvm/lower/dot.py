@@ -8,7 +8,8 @@ from typing import Literal
 
 from kgraph.codegen.llvm.emit import Operand
 from kgraph.codegen.llvm.gemm import GemmSpec, emit_gemm, emit_pack_b
-from kgraph.codegen.llvm.gemm_spec import FEW_ROWS, depth, splittable
+from kgraph.codegen.llvm.gemm_spec import FEW_ROWS, depth, one_chunk, splittable
+from kgraph.codegen.llvm.gemm_tile import compute_dtype
 from kgraph.codegen.llvm.lower.epilogue import Contraction, Epilogue, launch_rest, sum_bytes
 from kgraph.codegen.llvm.lower.frame import Code, Frame, Kernel
 from kgraph.codegen.llvm.lower.keys import op_key, op_symbols
@@ -16,7 +17,7 @@ from kgraph.codegen.llvm.lower.loops import Loop
 from kgraph.codegen.llvm.lower.sides import Copies, Run, sides, single_runs
 from kgraph.codegen.llvm.lower.tiling import likely
 from kgraph.codegen.llvm.target import Target
-from kgraph.ir import Builder, Dim, Size, Value, maximum, minimum, product
+from kgraph.ir import Builder, Dim, Size, Value, minimum, product
 from kgraph.ir.ops.contract import DotGeneral
 from kgraph.passes.memory import ALIGNMENT
 
@@ -133,17 +134,19 @@ class Product:
         s = self.spec
         return (
             "gemm", s.m, s.n, s.k, s.dtype, s.result, s.a_strides, s.b_strides, s.c_strides,
-            s.split, s.packed_b, s.inline_epilogue, s.extra,
+            s.split, s.packed_b, s.partial, s.inline_epilogue, s.extra,
         )  # fmt: skip
 
     def write(self, k: Kernel, name: str, epilogue: Epilogue | None, places: int) -> None:
         """Writes the kernel: items, and for each a range of units.
 
-        Its arguments are A, B, C and then the epilogue's inputs and outputs.
+        Its arguments are A, B, C and then the epilogue's inputs and outputs, and the memory of
+        unfinished sums.
         """
         f, target = k.f, k.target
         a, b, c = k.arguments[:3]
-        others = k.arguments[3:]
+        partial = k.arguments[-1:] if self.spec.partial else ()
+        others = k.arguments[3 : len(k.arguments) - len(partial)]
         parts = k.size(self.tiles(target)[1])
         tile, part = f.udiv(k.index, parts), f.urem(k.index, parts)
         total = k.size(product(size for size, _, _ in self.batch))
@@ -159,8 +162,9 @@ class Product:
             result = self.spec.result or dtype
             call = [
                 f.offset(a, x, dtype), f.offset(b, y, dtype),
-                f.offset(c, f.mul(item, each), result), k.slab, lo, hi,
-                *self._sizes(k),
+                f.offset(c, f.mul(item, each), result), k.slab,
+                *(f.offset(p, f.mul(item, each), compute_dtype(dtype)) for p in partial),
+                lo, hi, *self._sizes(k),
             ]  # fmt: skip
             if epilogue is not None:
                 call += epilogue.arguments(others[:places], others[places:], k, item)
@@ -196,17 +200,53 @@ def _aligned(size: Size) -> Size:
     return _up(size, ALIGNMENT) * ALIGNMENT
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """How a product is done: on copies of its operands, tiled, and what becomes of its sums.
+
+    Attributes:
+        copies: the operands' order.
+        product: the tiling.
+        epilogue: the hook for what follows; None: a loop of its own, if anything does.
+        sums: bytes of memory for sums outside of the results: all of them for a loop of its own,
+            those between chunks of k for a hook, whose results may lie over what it reads.
+    """
+
+    copies: Copies
+    product: Product
+    epilogue: Epilogue | None
+    sums: Size
+
+    @staticmethod
+    def of(contraction: Contraction, target: Target, packed: bool) -> _Plan:
+        """The plan; `packed`: the right operand is given in panels."""
+        op = contraction.hero
+        assert isinstance(op, DotGeneral)
+        copies = Copies.of(op)
+        if contraction.plain:
+            return _Plan(copies, Product.of(copies.product, target, "", packed), None, 0)
+        result = contraction.outputs[contraction.primary].dtype
+        plan = Product.of(copies.product, target, result, packed)
+        found = Epilogue.of(contraction, plan.labels(contraction))
+        sums = _aligned(sum_bytes(contraction))
+        if found is None:
+            plan = Product.of(copies.product, target, "", packed)
+            return _Plan(copies, plan, None, sums)
+        whole = one_chunk(plan.spec, target)
+        spec = replace(
+            plan.spec, epilogue=found.hook, inline_epilogue=found.inline, extra=found.extra,
+            partial=not whole,
+        )  # fmt: skip
+        return _Plan(copies, replace(plan, spec=spec), found, 0 if whole else sums)
+
+
 def lower_dot(
     frame: Frame, contraction: Contraction, scratch: Operand | None, packed: Operand | None
 ) -> None:
     """Lowers a product with its epilogue; `packed` is the right operand in panels, if it is."""
     f = frame.f
-    op = contraction.hero
-    assert isinstance(op, DotGeneral)
-    copies = Copies.of(op)
-    plan = Product.of(copies.product, frame.target, "", packed is not None)
-    epilogue = None if contraction.plain else Epilogue.of(contraction, plan.labels(contraction))
-    separate = not contraction.plain and epilogue is None
+    plan = _Plan.of(contraction, frame.target, packed is not None)
+    copies, epilogue = plan.copies, plan.epilogue
     operands = []
     at: Size = 0
     for v, perm in zip(contraction.operands, (copies.lhs, copies.rhs), strict=True):
@@ -220,24 +260,20 @@ def lower_dot(
         operands.append(pointer)
     if packed is not None:
         operands[1] = packed
-    inputs: list[Operand] = []
     outputs = [frame.pointer(v) for v in contraction.outputs]
     target = outputs[contraction.primary]
-    if separate:
+    others: list[Operand] = []
+    if epilogue is not None:
+        others = [frame.pointer(v) for v in contraction.inputs] + outputs
+    if plan.sums != 0:
         assert scratch is not None
-        target = f.offset_bytes(scratch, frame.size(at))
-    elif epilogue is not None:
-        inputs = [frame.pointer(v) for v in contraction.inputs]
-        result = contraction.outputs[contraction.primary].dtype
-        plan = Product.of(copies.product, frame.target, result, packed is not None)
-        spec = replace(
-            plan.spec, epilogue=epilogue.hook, inline_epilogue=epilogue.inline, extra=epilogue.extra
-        )
-        plan = replace(plan, spec=spec)
-    _launch_product(
-        frame, plan, epilogue, operands, target, [*inputs, *(outputs if epilogue else [])]
-    )
-    if separate:
+        sums = f.offset_bytes(scratch, frame.size(at))
+        if epilogue is None:
+            target = sums
+        else:
+            others.append(sums)
+    _launch_product(frame, plan.product, epilogue, operands, target, others)
+    if epilogue is None and not contraction.plain:
         launch_rest(frame, contraction, target)
 
 
@@ -278,26 +314,15 @@ def _launch_transpose(
 
 
 def dot_scratch(contraction: Contraction, target: Target) -> Size:
-    """Bytes for copies of the operands, and for sums that a separate loop reads."""
-    op = contraction.hero
-    assert isinstance(op, DotGeneral)
-    copies = Copies.of(op)
-    total: Size = 0
-    for v, perm in ((op.lhs, copies.lhs), (op.rhs, copies.rhs)):
+    """Bytes for copies of the operands, and for sums outside of the results."""
+    plan = _Plan.of(contraction, target, packed=False)
+    total = plan.sums
+    orders = (plan.copies.lhs, plan.copies.rhs)
+    for v, perm in zip(contraction.operands, orders, strict=True):
         total = total + (_aligned(v.type.nbytes) if perm is not None else 0)
-    if contraction.plain:
-        return total
-    plan = Product.of(copies.product, target, "")
-    if Epilogue.of(contraction, plan.labels(contraction)) is None:
-        total = total + _aligned(sum_bytes(contraction))
     return total
 
 
 def dot_slab(contraction: Contraction, target: Target, packed: bool = False) -> Size:
     """Bytes of private memory of a tile."""
-    op = contraction.hero
-    assert isinstance(op, DotGeneral)
-    product_ = Copies.of(op).product
-    result = contraction.outputs[contraction.primary].dtype
-    plain, stored = (Product.of(product_, target, dtype, packed) for dtype in ("", result))
-    return maximum(plain.slab(target), stored.slab(target))
+    return _Plan.of(contraction, target, packed).product.slab(target)
