@@ -55,7 +55,7 @@ def _fail(message: str, code: int = 1) -> int:
 def _app() -> "typer.Typer":  # noqa: F821  # typer is imported when a command runs
     import typer
 
-    from kgraph.cli import cache, demo, dump, opt, profile, tables
+    from kgraph.cli import bench, cache, demo, dump, opt, profile, tables
 
     app = typer.Typer(
         help="kgraph: see, rewrite and run the programs behind Keras-style models.",
@@ -66,6 +66,7 @@ def _app() -> "typer.Typer":  # noqa: F821  # typer is imported when a command r
     )
     app.command("dump")(dump.dump)
     app.command("profile")(profile.profile)
+    app.command("bench")(bench.bench)
     app.command("opt")(opt.opt)
     app.command("run")(opt.run_file)
     app.command("ops")(tables.ops)

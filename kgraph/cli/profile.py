@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from kgraph.cli.inputs import made_up
 from kgraph.cli.sources import read_model, read_program
 from kgraph.cli.steps import trace_step
-from kgraph.ir import Function, TensorType, bind_type, numpy_dtype
+from kgraph.ir import Function, bind_type
 from kgraph.runtime import Program, default_options, thread_count
 from kgraph.runtime import compile as compile_function
 from kgraph.runtime.profile import OpTime, Profile
@@ -51,7 +52,7 @@ def profile(
         )
         state = [np.array(v.value) for v in traced.variables]
     sizes = dict.fromkeys(fn.symbols, batch_size)
-    inputs = [_made_up(bind_type(p.type, sizes), i) for i, p in enumerate(fn.params[len(state) :])]
+    inputs = [made_up(bind_type(p.type, sizes), i) for i, p in enumerate(fn.params[len(state) :])]
     found = measure(program, _runs(program, state, inputs), sizes, repeat)
     rows = _by_op(found) if ops else _by_layer(found)
     if as_json:
@@ -69,14 +70,6 @@ def _runs(program: Program, state: list[Any], inputs: list[Any]) -> Callable[[],
             state[param] = results[result]
 
     return run
-
-
-def _made_up(type_: TensorType, seed: int) -> Any:
-    """Numbers between 0 and 1; zeros where they may be indices."""
-    dtype = numpy_dtype(type_.dtype)
-    if dtype.kind in "biu":
-        return np.zeros(type_.shape, dtype)
-    return np.random.default_rng(seed).random(type_.shape).astype(dtype)
 
 
 @dataclass(frozen=True)
