@@ -30,8 +30,9 @@ def test_its_program(kernel: Kernel) -> None:
     verify(fn)
     assert not fn.symbols
     if kernel.work:
-        # padding and the like add a little; a gradient is traced with its forward function
-        assert kernel.work <= total_flops(fn) <= 2.3 * kernel.work
+        # a gradient is traced with its forward function
+        most = 4 if "gradient" in kernel.family else 1.05
+        assert kernel.work <= total_flops(fn) <= most * kernel.work
 
 
 def test_measuring(capsys: pytest.CaptureFixture[str]) -> None:
