@@ -30,6 +30,8 @@ def relu(
         return ops.leaky_relu(x, negative_slope=negative_slope)
     if negative_slope == 0.0 and max_value is None and threshold == 0:
         return ops.relu(x)
+    if negative_slope == 0.0 and max_value == 6 and threshold == 0:
+        return ops.relu6(x)
     x = ops.convert_to_tensor(x)
     positive = ops.where(x > threshold, x, 0) if threshold != 0 else ops.relu(x)
     if max_value is not None:

@@ -3,7 +3,8 @@
 Most of a step computes each sample alone; only sums couple them. The pass puts maximal runs of such
 ops into `batched` ops, whose bodies work on a block of samples: a thread carries a few samples
 through all of it while they are in its cache, and threads meet once. What an op may do in a region
-is its own `locality`; `carried.py` and `placement.py` have the analysis and the order.
+is its own `locality`; `carried.py` and `placement.py` have the analysis and the order, `cuts.py`
+says where a region falls into parts with blocks of their own.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from kgraph.passes.carried import (
     peak_per_sample,
     samples_of,
 )
+from kgraph.passes.cuts import Cuts
 from kgraph.passes.placement import Local, Placement, place
 
 _BLOCK = "block"
@@ -92,13 +94,13 @@ class Outline(Pass):
         )
         if sums <= self.cache:
             return self.expected
-        return CHUNKS * self._fitting(peak_per_sample(fn, self.batch))
+        return CHUNKS * self.fitting(peak_per_sample(fn, self.batch))
 
     def samples(self, body: Function) -> int:
         """The samples of a block of a body."""
-        return self._fitting(peak_per_sample(body, _BLOCK))
+        return self.fitting(peak_per_sample(body, _BLOCK))
 
-    def _fitting(self, each: int) -> int:
+    def fitting(self, each: int) -> int:
         """The samples of a block if each has so many bytes."""
         most = max(1, min(self.block, self.cache // max(1, each)))
         return 1 << (most.bit_length() - 1)
@@ -168,7 +170,19 @@ class _Emission:
                 env.update(zip(op.results, b.append(_over(op, env)), strict=True))
             return
         batch = self.options.batch
-        outer, body = _body(inside, gives, self.local, batch)
+        cuts = Cuts(inside, gives, self.placement.copied, batch, self.options.fitting)
+        wanted = {*gives, *cuts.crossing}
+        for part in cuts.parts:
+            made = [v for op in part for v in op.results if v in wanted]
+            wanted.difference_update(made)  # the first to make a value gives it
+            if made:
+                self._part(b, env, part, made)
+
+    def _part(
+        self, b: Builder, env: dict[Value, Value], part: list[Op], gives: list[Value]
+    ) -> None:
+        batch = self.options.batch
+        outer, body = _body(part, gives, self.local, batch)
         takes = tuple(-1 if (d := carrier(v.type, batch)) is None else d for v in outer)
         kinds = tuple(_kind(self.local[v.op][v.index]) for v in gives)
         samples = self.options.samples(body)

@@ -106,9 +106,13 @@ def _step(
             continue
         feature = _feature(chain.start)
         vector = other.op.x
-        if feature is None or vector not in fixed or other.op.dims != (feature[0],):
+        if feature is None or vector not in fixed or feature[0] not in other.op.dims:
             continue
-        if vector.shape != (other.shape[feature[0]],):
+        at = other.op.dims.index(feature[0])
+        if any(
+            size != (other.shape[feature[0]] if d == at else 1)
+            for d, size in enumerate(vector.shape)
+        ):
             continue
         kind = {Add: "add", Multiply: "scale", Subtract: "subtract"}[type(op)]
         return v, _Chain(chain.start, (*chain.steps, (kind, vector)))
@@ -123,6 +127,8 @@ def _emit(b: Builder, chain: _Chain, env: dict[Value, Value]) -> Value:
     bias: Value | None = None
     for kind, vector in chain.steps:
         v = env[vector]
+        if v.type.rank > 1:
+            v = b.reshape(v, (v.type.size,))
         if kind == "scale":
             scale = v if scale is None else b.multiply(scale, v)
             bias = None if bias is None else b.multiply(bias, v)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+import numpy as np
 import pytest
 
 from kgraph.ir import Array, Function, evaluate, parse, to_text, verify
@@ -73,6 +74,33 @@ def test_blocks_fit_in_the_cache() -> None:
         fn = Outline(cache=size).run(before)
         found = {op.block for op in fn.ops if op.name == "batched"}  # type: ignore[attr-defined]
         assert found == {block}, size
+
+
+def test_a_region_is_cut_between_large_samples_and_many_weights() -> None:
+    """One block for all of it would read the weights as often as the first values want.
+
+    The constant is wanted on both sides, and made on both.
+    """
+    before = parse(
+        """fn(%x: f64[batch,256], %w: f64[4,4])
+  %0: f64[] = constant value=f64(0.5)
+  %1: f64[batch,4] = broadcast_in_dim %0, shape=(batch, 4), dims=()
+  %2: f64[batch,256] = tanh %x
+  %3: f64[batch,4,64] = reshape %2, shape=(batch, 4, 64)
+  %4: f64[batch,4] = reduce %3, kind='max', dims=(2,)
+  %5: f64[batch,4] = maximum %4, %1
+  %6: f64[batch,4] = dot_general %5, %w, lhs_batch=(), rhs_batch=(), lhs_contract=(1,), rhs_contract=(0,)
+  %7: f64[batch,4] = maximum %6, %1
+  return %7
+"""  # noqa: E501
+    )
+    random = np.random.default_rng(0)
+    args = [random.standard_normal(shape) for shape in ((19, 256), (4, 4))]
+    for size, blocks in ((1 << 23, [16]), (4096, [1, 16])):
+        after = Outline(cache=size).run(before)
+        verify(after)
+        assert [op.block for op in after.ops if isinstance(op, Batched)] == blocks
+        assert_close(evaluate(before, args)[0], evaluate(after, args)[0], 1e-14)
 
 
 @pytest.mark.parametrize("block", [1, 4])

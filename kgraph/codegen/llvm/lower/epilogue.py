@@ -26,7 +26,7 @@ from kgraph.ir.ops.control import Fusion
 from kgraph.ir.ops.convolution import Convolution
 
 _STREAMS = 1  # arrays of the result's size that are read besides
-_INLINE = 3  # elementwise ops that are written out for every accumulator
+_INLINE = 5  # elementwise ops that are written out for every accumulator
 
 
 @dataclass(frozen=True)
