@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 
 BACKENDS = ("llvm", "jax", "reference")
+GUARDS = ("", "end", "start")
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Options:
         tf32: the jax backend may round contractions' operands to TF32.
         verify: run the verifier after every pass.
         poison: fill fresh results and dead arena bytes with NaN, to find reads of either.
+        guard: "end" or "start": each buffer of native code ends, or begins, at a page that nobody
+            may touch, to find accesses outside of it.
         profile: measure the time of each op (llvm): `kgraph profile`.
         disabled: names of passes that are left out.
     """
@@ -34,6 +37,7 @@ class Options:
     tf32: bool = False
     verify: bool = False
     poison: bool = False
+    guard: str = ""
     profile: bool = False
     disabled: tuple[str, ...] = ()
 
@@ -42,6 +46,8 @@ class Options:
             raise ValueError(
                 f"backend: expected one of {', '.join(BACKENDS)}; got {self.backend!r}"
             )
+        if self.guard not in GUARDS:
+            raise ValueError(f"guard: expected 'end', 'start' or ''; got {self.guard!r}")
 
     def text(self) -> str:
         """All fields as one line, for cache keys."""

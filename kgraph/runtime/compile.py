@@ -109,8 +109,14 @@ def _restored(key: Key, donate: Mapping[int, int], options: Options, name: str) 
 def _native(image: NativeImage, donate: Mapping[int, int], options: Options) -> _Runners:
     from kgraph.runtime.native import NativeRunner
 
-    prepare = None if image.prepare is None else NativeRunner(image.prepare, {}, options.poison)
-    return NativeRunner(image, donate, options.poison), prepare
+    def runner(image: NativeImage, donate: Mapping[int, int]) -> NativeRunner:
+        if options.guard:
+            from kgraph.runtime.guard import GuardedRunner
+
+            return GuardedRunner(image, donate, options.poison, options.guard == "start")
+        return NativeRunner(image, donate, options.poison)
+
+    return runner(image, donate), None if image.prepare is None else runner(image.prepare, {})
 
 
 def clear_memory_cache() -> None:

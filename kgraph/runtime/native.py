@@ -9,6 +9,7 @@ import weakref
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from kgraph.codegen import PROBES, Array, NativeImage
 from kgraph.codegen.arrays import accept_array
 from kgraph.codegen.llvm.load import load
 from kgraph.ir import KGraphError, Size, TensorType, bind_size, numpy_dtype
-from kgraph.runtime.buffers import ALIGNMENT, address, aligned_empty, arenas, poison
+from kgraph.runtime.buffers import ALIGNMENT, Arena, address, aligned_empty, arenas, poison
 from kgraph.runtime.threads import shared_pool
 
 _is_writable = operator.attrgetter("flags.writeable")
@@ -39,6 +40,15 @@ class _Layout:
     results: tuple[tuple[tuple[int, ...], np.dtype[np.generic]], ...]
     arena: int
     slab: int
+
+
+class Scratch(NamedTuple):
+    """The memory of a call: addresses of the arena and of the first slab, bytes between slabs."""
+
+    arena: int
+    slabs: int
+    stride: int
+    owner: object
 
 
 class _Frame:
@@ -126,7 +136,7 @@ class NativeRunner:
             fresh = range(len(results))
             frame.in_place = False
         for r in fresh:
-            results[r] = result = aligned_empty(*layout.results[r])
+            results[r] = result = self._empty(*layout.results[r])
             pointers[first + r] = address(result)
             if self._poisoned:
                 poison(result)
@@ -136,22 +146,36 @@ class NativeRunner:
 
     def _call(self, frame: _Frame, layout: _Layout) -> None:
         pool = shared_pool()
-        arena = arenas.take(layout.arena + pool.threads * layout.slab)
+        scratch = self._take(layout.arena, layout.slab, pool.threads)
         context = frame.context
         context[_PARALLEL_FOR], context[_POOL] = pool.parallel_for, pool.address
         context[_THREADS], context[_BUSY] = pool.threads, 0
-        context[_SLABS], context[_STRIDE] = arena.address + layout.arena, layout.slab
-        if self._poisoned:
-            arena.poison()
+        context[_SLABS], context[_STRIDE] = scratch.slabs, scratch.stride
         code = self._function(
             frame.pointers_address,
             ctypes.addressof(layout.sizes),
-            arena.address,
+            scratch.arena,
             frame.context_address,
         )
-        arenas.give(arena)
+        self._give(scratch)
         if code:
             raise NativeError(f"native code gave up with the code {code}; the state is as before")
+
+    def _empty(self, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Array:
+        """Memory for a result."""
+        return aligned_empty(shape, dtype)
+
+    def _take(self, arena: int, slab: int, threads: int) -> Scratch:
+        """Memory for a call."""
+        memory = arenas.take(arena + threads * slab)
+        if self._poisoned:
+            memory.poison()
+        return Scratch(memory.address, memory.address + arena, slab, memory)
+
+    def _give(self, scratch: Scratch) -> None:
+        """Takes the memory of a call back."""
+        assert isinstance(scratch.owner, Arena)
+        arenas.give(scratch.owner)
 
     def _lay_out(self, key: tuple[int, ...]) -> _Layout:
         image = self.image

@@ -74,7 +74,8 @@ def default_options(
     """The options that the environment asks for.
 
     `KGRAPH_EXACT`, `KGRAPH_FAST_MATH`, `KGRAPH_TF32`, `KGRAPH_VERIFY`, `KGRAPH_POISON` are switches
-    (1 or 0), `KGRAPH_TARGET` names a CPU, `KGRAPH_DISABLE` lists passes to leave out.
+    (1 or 0), `KGRAPH_GUARD` is one too, or `start`, `KGRAPH_TARGET` names a CPU, `KGRAPH_DISABLE`
+    lists passes to leave out.
 
     Args:
         backend: a backend to use in place of the process's; `KGRAPH_BACKEND` still wins.
@@ -97,6 +98,7 @@ def default_options(
         tf32=_switch(environment, "KGRAPH_TF32"),
         verify=_switch(environment, "KGRAPH_VERIFY"),
         poison=_switch(environment, "KGRAPH_POISON"),
+        guard=_guard(environment),
         disabled=tuple(sorted(disabled)),
     )
 
@@ -105,6 +107,12 @@ def _known(name: str, source: str, names: tuple[str, ...]) -> str:
     if name not in names:
         raise ValueError(f"{source}: expected one of {', '.join(names)}; got {name!r}")
     return name
+
+
+def _guard(environment: Mapping[str, str]) -> str:
+    if environment.get("KGRAPH_GUARD", "").strip() == "start":
+        return "start"
+    return "end" if _switch(environment, "KGRAPH_GUARD") else ""
 
 
 def _switch(environment: Mapping[str, str], name: str) -> bool:

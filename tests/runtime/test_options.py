@@ -94,9 +94,18 @@ def test_every_option_is_in_the_key() -> None:
     changed = [
         Options(backend="jax"), Options(target="avx2"), Options(exact=True),
         Options(fast_math=True), Options(tf32=True), Options(verify=True), Options(poison=True),
-        Options(profile=True), Options(disabled=("cse",)),
+        Options(guard="end"), Options(profile=True), Options(disabled=("cse",)),
     ]  # fmt: skip
     assert len({o.text() for o in [*changed, Options()]}) == len(changed) + 1
     assert len(Options.__dataclass_fields__) == len(changed)
     with pytest.raises(ValueError, match="backend: expected one of"):
         Options(backend="torch")
+    with pytest.raises(ValueError, match="guard: expected 'end', 'start' or ''; got 'front'"):
+        Options(guard="front")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("1", "end"), ("start", "start"), ("0", ""), ("", "")]
+)
+def test_guard(value: str, expected: str) -> None:
+    assert runtime.default_options(environment={"KGRAPH_GUARD": value}).guard == expected

@@ -17,10 +17,15 @@ from kgraph.runtime.native import NativeRunner
 
 def native(fn: Function, target: Target | None = None, fuse: bool = False) -> NativeRunner:
     """The function's ops, as they are or fused, as loaded machine code; fresh memory is NaN."""
+    return NativeRunner(image(fn, target, fuse), {}, poisoned=True)
+
+
+def image(fn: Function, target: Target | None = None, fuse: bool = False) -> NativeImage:
+    """The function's ops, as they are or fused, as machine code."""
     target = target or host()
     scheduled = Fuse().run(fn) if fuse else fn
     lowered = lower(scheduled, target)
-    image = NativeImage(
+    return NativeImage(
         compile_object(lowered.text, target),
         tuple(p.type for p in fn.params),
         tuple(v.type for v in fn.results),
@@ -28,7 +33,6 @@ def native(fn: Function, target: Target | None = None, fuse: bool = False) -> Na
         lowered.arena,
         lowered.slab,
     )
-    return NativeRunner(image, {}, poisoned=True)
 
 
 def run(runner: NativeRunner, fn: Function, arrays: Sequence[Array]) -> tuple[Array, ...]:
