@@ -10,10 +10,13 @@ from kgraph.passes.dce import DeadCode
 from kgraph.passes.decompose import Decompose
 from kgraph.passes.fold import Fold
 from kgraph.passes.fuse import Fuse
+from kgraph.passes.hoist import HoistSteps
 from kgraph.passes.layout import ChannelsLast
 from kgraph.passes.outline import Outline
 from kgraph.passes.scans import MergeScans
+from kgraph.passes.share import ShareSteps
 from kgraph.passes.simplify import Simplify
+from kgraph.passes.sink import SinkSteps
 from kgraph.passes.specialize import FoldScales
 from kgraph.passes.trim import TrimRegions
 from kgraph.passes.windows import SliceWindows
@@ -48,6 +51,10 @@ def llvm_pipeline(inference: bool = False, exact: bool = False) -> tuple[Pass, .
     """
     return (
         *simplification(),
+        ShareSteps(),  # gradients recompute; here it is known what the forward scan has anyway
+        HoistSteps(),  # after sharing, which leaves less of the forward steps in backward scans
+        SinkSteps(),  # after hoisting, so that weights are captures
+        TrimRegions(),  # of the rows that the three passes have made needless
         ChannelsLast(),  # what moves through cancels there; it has to see whole windows
         *(
             (FoldScales(),) if inference and not exact else ()

@@ -13,10 +13,13 @@ from kgraph.passes.decompose import Decompose
 from kgraph.passes.exact import exact
 from kgraph.passes.fold import Fold
 from kgraph.passes.fuse import Fuse
+from kgraph.passes.hoist import HoistSteps
 from kgraph.passes.layout import ChannelsLast
 from kgraph.passes.outline import Outline
 from kgraph.passes.scans import MergeScans
+from kgraph.passes.share import ShareSteps
 from kgraph.passes.simplify import Simplify
+from kgraph.passes.sink import SinkSteps
 from kgraph.passes.specialize import FoldScales
 from kgraph.passes.trim import TrimRegions
 from tests.harness import TextCase, check_pass, text_cases
@@ -33,6 +36,9 @@ FILES: dict[str, tuple[Pass, float]] = {
     "custom.kg": (InlineCustomGradients(), 0),
     "scans.kg": (MergeScans(), 0),
     "trim.kg": (TrimRegions(), 0),
+    "share.kg": (ShareSteps(), 0),
+    "hoist.kg": (HoistSteps(), 1e-6),
+    "sink.kg": (SinkSteps(), 1e-5),
     "layout.kg": (ChannelsLast(), 1e-6),
     "algorithm.kg": (ChooseAlgorithm(), 0),
     "fuse.kg": (Fuse(), 0),
