@@ -70,9 +70,9 @@ class LSTMCell(RecurrentCell):
         h, c = states
         for_inputs, for_h = self._step_masks(inputs, h, training)
         z = self._product(inputs, self.kernel, for_inputs)
-        z = z + self._product(h, self.recurrent_kernel, for_h)
-        if self.bias is not None:
+        if self.bias is not None:  # before what needs h, so that it can be done for all steps
             z = z + self.bias
+        z = z + self._product(h, self.recurrent_kernel, for_h)
         i, f, g, o = ops.split(z, 4, axis=1)
         c = self.recurrent_activation(f) * c + self.recurrent_activation(i) * self.activation(g)
         h = self.recurrent_activation(o) * self.activation(c)
