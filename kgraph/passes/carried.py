@@ -11,6 +11,7 @@ from kgraph.ir import (
     Function,
     Locality,
     Op,
+    Param,
     Rows,
     Size,
     TensorType,
@@ -18,9 +19,12 @@ from kgraph.ir import (
     bind_size,
     symbols_of,
 )
+from kgraph.ir.cost import flops
 from kgraph.ir.ops.blocks import CHUNKS
 from kgraph.ir.ops.common import is_zero
+from kgraph.ir.ops.contract import DotGeneral
 from kgraph.ir.ops.control import Scan
+from kgraph.ir.ops.convolution import Convolution
 from kgraph.ir.ops.shape import BroadcastInDim, DimSize, Iota
 
 AMBIGUOUS = -1
@@ -133,8 +137,26 @@ def _sizes_of(op: DimSize | Iota) -> tuple[Size, ...]:
 @lru_cache(maxsize=4096)
 def bytes_per_sample(type_: TensorType, batch: str) -> int:
     """For comparisons: the bytes that a sample adds to a value, or those of one without samples."""
-    sizes = {s: 1 if s == batch else _LENGTH for s in type_.symbols}
-    found = bind_size(type_.nbytes, sizes)
+    return _sample(type_.nbytes, batch)
+
+
+def reuse_per_sample(fn: Function, batch: str) -> tuple[int, float]:
+    """The bytes of weights that contractions read, and how often a sample uses each on average."""
+    nbytes = elements = products = 0
+    for op in fn.ops:
+        shared = [
+            v for v in op.operands if isinstance(v.op, Param) and carrier(v.type, batch) is None
+        ]
+        if shared and isinstance(op, DotGeneral | Convolution):
+            nbytes += sum(bytes_per_sample(v.type, batch) for v in shared)
+            elements += sum(_sample(v.type.size, batch) for v in shared)
+            products += _sample(flops(op), batch) // 2
+    return nbytes, products / max(1, elements)
+
+
+def _sample(size: Size, batch: str) -> int:
+    """For comparisons: a size at one sample."""
+    found = bind_size(size, {s: 1 if s == batch else _LENGTH for s in symbols_of(size)})
     assert isinstance(found, int)
     return found
 

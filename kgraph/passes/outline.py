@@ -9,6 +9,7 @@ says where a region falls into parts with blocks of their own.
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -38,6 +39,7 @@ from kgraph.passes.carried import (
     is_heavy,
     locality,
     peak_per_sample,
+    reuse_per_sample,
     samples_of,
 )
 from kgraph.passes.cuts import Cuts
@@ -52,7 +54,9 @@ class Outline(Pass):
     The same values up to the order of sums over the batch, which becomes that of `batched`. A
     region has the largest power of two of samples, at most `block`, whose values fit in `cache`
     bytes. Measured on an LSTM, whose steps are short: 16 samples are a third faster than 8, 32 no
-    better; on a convnet all from 4 to 16 are alike.
+    better; on a convnet all from 4 to 16 are alike. Each block brings in the weights again where
+    these are more than `weights` bytes, more than a core keeps: blocks are then so large that each
+    weight is used some `uses` times.
     `expected` is the batch for which the partial sums of a weight gradient are weighed against the
     rows that they sum. Where all of them together outgrow `cache`, each block brings them in from
     memory and writes them back, so they are weighed against the rows of one block. Regions of fewer
@@ -63,6 +67,8 @@ class Outline(Pass):
     batch: str = "batch"
     block: int = 16
     cache: int = 1 << 23
+    weights: int = 1 << 20
+    uses: int = 64
     expected: int = 128
     least: int = 2
 
@@ -98,11 +104,15 @@ class Outline(Pass):
 
     def samples(self, body: Function) -> int:
         """The samples of a block of a body."""
-        return self.fitting(peak_per_sample(body, _BLOCK))
+        most = self.block
+        weights, uses = reuse_per_sample(body, _BLOCK)
+        if weights > self.weights:
+            most = max(most, 1 << math.ceil(math.log2(self.uses / uses)))
+        return self.fitting(peak_per_sample(body, _BLOCK), most)
 
-    def fitting(self, each: int) -> int:
-        """The samples of a block if each has so many bytes."""
-        most = max(1, min(self.block, self.cache // max(1, each)))
+    def fitting(self, each: int, most: int = 0) -> int:
+        """The samples of a block, at most `block` or so many, if each has so many bytes."""
+        most = max(1, min(most or self.block, self.cache // max(1, each)))
         return 1 << (most.bit_length() - 1)
 
 

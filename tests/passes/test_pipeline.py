@@ -103,6 +103,16 @@ def test_a_region_is_cut_between_large_samples_and_many_weights() -> None:
         assert_close(evaluate(before, args)[0], evaluate(after, args)[0], 1e-14)
 
 
+@pytest.mark.parametrize(("name", "block"), [("mlp", 64), ("attention", 32)])
+def test_blocks_make_use_of_weights_that_do_not_stay_in_the_cache(name: str, block: int) -> None:
+    """A sample of mlp uses a weight once a product, one of attention some for each of its items."""
+    before = run_passes(program(name).fn, simplification())
+    for limit, expected in ((1 << 20, 16), (64, block)):
+        fn = Outline(weights=limit).run(before)
+        found = {op.block for op in fn.ops if op.name == "batched"}  # type: ignore[attr-defined]
+        assert found == {expected}
+
+
 @pytest.mark.parametrize("block", [1, 4])
 def test_any_block(block: int) -> None:
     for name in ("mlp", "convnet", "lstm", "batch_norm"):
