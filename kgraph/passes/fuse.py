@@ -9,7 +9,7 @@ read the same values. A value of a group that is used elsewhere is a further res
 The walk goes backwards. An op joins the group of its earliest reader, and a group runs at the place
 of its last op, so nothing that reads a group's results runs before it and no cycle can arise. Ops
 that cost nothing but a register (constants, iota, broadcasts) are copied into every group that
-reads them.
+reads them, and so are elementwise ops that a later kernel had better compute again.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ from kgraph.ir.ops.index import Concatenate, Pad, Reverse, Slice
 from kgraph.ir.ops.reduce import Reduce
 from kgraph.ir.ops.shape import BroadcastInDim, Constant, DimSize, Iota, Transpose
 from kgraph.passes.base import Pass, in_regions
+from kgraph.passes.stages import Stages, recomputed
 
 _COPIED = (Constant, DimSize, Iota, BroadcastInDim)
 _EDGE = (Transpose, Slice, Reverse, Pad, Concatenate)  # they read at another index than they write
 _HEROES = (DotGeneral, Convolution)
+_STREAMS = 1  # the arrays of the result's size that an epilogue reads besides
 
 
 class Fuse(Pass):
@@ -57,6 +59,7 @@ class _Group:
     space: Shape
     kind: str  # loop, reduce, contract, or alone: takes nobody in
     ops: list[Op] = field(default_factory=list)
+    again: set[Op] = field(default_factory=set)  # those whose results another group gives
 
 
 class _Groups:
@@ -72,6 +75,9 @@ class _Groups:
         self._loops: dict[Shape, _Group] = {}
         self._returned = set(fn.results)
         self._users = users(fn)
+        self._stages = Stages(fn)
+        self._again = recomputed(self._stages)
+        self._behind = self._behind_heroes()
         for place in range(len(fn.ops) - 1, -1, -1):
             op = fn.ops[place]
             readers = [r for v in op.results for r in self._readers.get(v, ())]
@@ -93,7 +99,54 @@ class _Groups:
         if left or not self._returned.isdisjoint(op.results):
             self._alone(op, place)
 
+    def _behind_heroes(self) -> set[Op]:
+        """The elementwise ops that an epilogue can hold, which reads few arrays besides.
+
+        They stay out of a reduction that reads them: their contraction cannot join it, and what is
+        left of an epilogue would be a pass over memory.
+        """
+        streams: dict[Op, set[Value]] = {}
+        for op in self._stages.fn.ops:
+            if Fact.ELEMENTWISE not in op.facts:
+                continue
+            same = {v for v in op.operands if v.shape == op.results[0].shape}
+            before = {v for v in same if self._follows(op, v, streams)}
+            if not before:
+                continue
+            read = {x for v in same - before for x in self._read_for(v)}
+            read.update(*(streams[v.op] for v in before if v.op in streams))
+            if len(read) <= _STREAMS:
+                streams[op] = read
+        return set(streams)
+
+    def _follows(self, op: Op, v: Value, streams: dict[Op, set[Value]]) -> bool:
+        """Is v a contraction's result, or made of one in its epilogue, and op of the same stage?
+
+        An epilogue ends with a value that several ops read.
+        """
+        stages = self._stages
+        if v not in stages.made or stages.starts[op] != stages.made[v]:
+            return False
+        if v.op in streams:
+            return len(self._users[v]) == 1
+        return isinstance(v.op, _HEROES) and not stages.is_stored(v)
+
+    def _read_for(self, v: Value) -> set[Value]:
+        """The arrays of its size that a kernel reads for a value."""
+        found: set[Value] = set()
+        pending = [v]
+        while pending:
+            x = pending.pop()
+            if x.shape != v.shape or isinstance(x.op, _COPIED):
+                continue
+            if x.op in self._again:
+                pending += x.op.operands
+            else:
+                found.add(x)
+        return found
+
     def _place(self, op: Op, place: int, readers: list[tuple[_Group, bool]]) -> None:
+        readers = self._place_again(op, readers)
         group = min((g for g, _ in readers), key=lambda g: g.root, default=None)
         if isinstance(op, Reduce):
             group = self._sibling(op, group)
@@ -107,6 +160,23 @@ class _Groups:
         if isinstance(op, _HEROES):
             group.kind = "contract"
         self._add(group, op)
+
+    def _place_again(self, op: Op, readers: list[tuple[_Group, bool]]) -> list[tuple[_Group, bool]]:
+        """Into the later groups that compute it again; returns the other readers."""
+        if op not in self._again:
+            return readers
+        first = min((g.root for g, _ in readers), default=0)
+        takers = {
+            g: None
+            for g, _ in readers
+            if g.root > first
+            and all(same for other, same in readers if other is g)
+            and self._accepts(g, op)
+        }
+        for g in takers:
+            g.again.add(op)
+            self._add(g, op)
+        return [r for r in readers if r[0] not in takers]
 
     def _sibling(self, op: Reduce, reader: _Group | None) -> _Group | None:
         """A group of reductions to join: they share what they read, nobody waits for this one."""
@@ -142,19 +212,9 @@ class _Groups:
             return group.kind == "loop" and all(_is_epilogue(member) for member in group.ops)
         if isinstance(op, _EDGE):
             return group.kind == "loop"
-        if group.kind == "reduce" and self._follows_hero(op):
+        if group.kind == "reduce" and op in self._behind and op not in self._again:
             return False
         return Fact.ELEMENTWISE in op.facts
-
-    def _follows_hero(self, op: Op) -> bool:
-        """Does only this op read a contraction's result? In the epilogue nothing else is stored."""
-        return any(
-            isinstance(v.op, _HEROES)
-            and self._users[v] == [op]
-            and v not in self._returned
-            and v.shape == op.results[0].shape
-            for v in op.operands
-        )
 
     def _alone(self, op: Op, place: int) -> None:
         if isinstance(op, Reduce):
@@ -217,6 +277,7 @@ def _emit(fn: Function, groups: _Groups) -> Function:
 def _results_of(group: _Group, wanted: set[Value]) -> tuple[Value, ...]:
     """What others read; of a copied op they read the one that stands alone."""
     members = [op for op in reversed(group.ops) if not isinstance(op, _COPIED)]
+    members = [op for op in members if op not in group.again]
     return tuple([v for op in members for v in op.results if v in wanted])
 
 
