@@ -107,7 +107,7 @@ class Outline(Pass):
         most = self.block
         weights, uses = reuse_per_sample(body, _BLOCK)
         if weights > self.weights:
-            most = max(most, 1 << math.ceil(math.log2(self.uses / uses)))
+            most = max(most, 1 << math.ceil(math.log2(max(1, self.uses / uses))))
         return self.fitting(peak_per_sample(body, _BLOCK), most)
 
     def fitting(self, each: int, most: int = 0) -> int:

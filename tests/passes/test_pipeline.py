@@ -103,12 +103,14 @@ def test_a_region_is_cut_between_large_samples_and_many_weights() -> None:
         assert_close(evaluate(before, args)[0], evaluate(after, args)[0], 1e-14)
 
 
-@pytest.mark.parametrize(("name", "block"), [("mlp", 64), ("attention", 32)])
-def test_blocks_make_use_of_weights_that_do_not_stay_in_the_cache(name: str, block: int) -> None:
-    """A sample of mlp uses a weight once a product, one of attention some for each of its items."""
+@pytest.mark.parametrize(
+    ("name", "uses", "block"), [("mlp", 64, 64), ("attention", 64, 32), ("convnet", 2, 16)]
+)
+def test_blocks_make_use_of_weights_beyond_the_cache(name: str, uses: int, block: int) -> None:
+    """A sample of mlp uses each once a product, the others some for each of its items or places."""
     before = run_passes(program(name).fn, simplification())
     for limit, expected in ((1 << 20, 16), (64, block)):
-        fn = Outline(weights=limit).run(before)
+        fn = Outline(weights=limit, uses=uses).run(before)
         found = {op.block for op in fn.ops if op.name == "batched"}  # type: ignore[attr-defined]
         assert found == {expected}
 
