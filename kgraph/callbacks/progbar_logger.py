@@ -29,13 +29,8 @@ class ProgbarLogger(Callback):
         if heading and not self._lines:
             sys.stdout.write(f"{heading}\n")
             heading = ""
-        prefix = f"{heading} - " if heading else ""
-        self._bar = Progbar(
-            self.params.get("steps"),
-            verbose=2 if self._lines else 1,
-            unit_name="step",
-            prefix=prefix,
-        )
+        self._bar = Progbar(self.params.get("steps"), verbose=2 if self._lines else 1)
+        self._bar.prefix = f"{heading} - " if heading else ""
 
     def _end(self, logs: dict[str, Any] | None) -> None:
         if self._bar is not None:

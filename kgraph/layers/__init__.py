@@ -28,6 +28,7 @@ from kgraph.layers.input_layer import Input, InputLayer
 from kgraph.layers.input_spec import InputSpec
 from kgraph.layers.lambda_layer import Lambda
 from kgraph.layers.layer import Layer
+from kgraph.layers.lookup import deserialize, serialize
 from kgraph.layers.lstm import LSTM, LSTMCell
 from kgraph.layers.masking import Masking
 from kgraph.layers.merging import (
@@ -192,10 +193,12 @@ __all__ = [
     "add",
     "average",
     "concatenate",
+    "deserialize",
     "dot",
     "maximum",
     "minimum",
     "multiply",
+    "serialize",
     "subtract",
 ]
 Convolution1DTranspose, Convolution2DTranspose = Conv1DTranspose, Conv2DTranspose

@@ -76,6 +76,11 @@ class BatchNormalization(Layer):
         self.beta: Any = None
 
     def build(self, input_shape: Any) -> None:
+        if not -len(input_shape) <= self.axis < len(input_shape):
+            raise ValueError(
+                f"BatchNormalization '{self.name}': `axis` must be one of the dims of the input "
+                f"shape {input_shape}; got {self.axis}."
+            )
         channels = input_shape[self.axis]
         if channels is None:
             raise ValueError(
@@ -240,6 +245,11 @@ class LayerNormalization(Layer):
 
     def build(self, input_shape: Any) -> None:
         self.axis = self.axis if isinstance(self.axis, list) else [self.axis]
+        if any(not -len(input_shape) <= a < len(input_shape) for a in self.axis):
+            raise ValueError(
+                f"LayerNormalization '{self.name}': `axis` must name dims of the input shape "
+                f"{input_shape}; got {self.axis}."
+            )
         shape = tuple(input_shape[a] for a in self.axis)
         if self.scale:
             self.gamma = self.add_weight(

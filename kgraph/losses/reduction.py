@@ -100,8 +100,19 @@ def reduce_weighted_values(
     if sample_weight is not None:
         sample_weight = ops.cast(sample_weight, values.dtype)
         values, sample_weight = squeeze_or_expand_to_same_rank(values, sample_weight)
+        _check_weights(sample_weight.shape, values.shape)
         values = values * sample_weight
     return reduce_values(values, sample_weight, reduction)
+
+
+def _check_weights(weights: Any, values: Any) -> None:
+    """Raises ValueError unless weights of that shape broadcast to losses of the other."""
+    pairs = zip(reversed(tuple(weights)), reversed(tuple(values)), strict=False)
+    if len(weights) > len(values) or any(n != m and 1 not in (n, m) for n, m in pairs):
+        raise ValueError(
+            f"`sample_weight` must have the shape of the losses, {values}, or one that broadcasts "
+            f"to it; got {weights}."
+        )
 
 
 def apply_mask(sample_weight: Any, mask: Any, dtype: str, reduction: str | None) -> Any:

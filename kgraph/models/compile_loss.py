@@ -4,6 +4,7 @@ from typing import Any
 
 from kgraph import losses, ops
 from kgraph.metrics import Mean
+from kgraph.models.label_checks import check_labels
 from kgraph.utils import tree
 
 __all__ = ["CompileLoss"]
@@ -14,8 +15,7 @@ class CompileLoss:
 
     Args:
         loss: a loss (name, function, object), or a list or dict of them that follows the outputs;
-            None where an
-            output has no loss.
+            None where an output has no loss.
         loss_weights: None, a number, or a list or dict that follows the outputs.
         output_names: names of the outputs, in order; None where they are not known before the first
             call.
@@ -34,16 +34,17 @@ class CompileLoss:
         weights = _spread(sample_weight, len(predictions), y_pred, self._names)
         total = None
         trackers = iter(self.metrics)
-        for (function, factor), target, prediction, weight in zip(
-            self._parts, targets, predictions, weights, strict=True
+        names = self._names_of(len(predictions), y_pred)
+        for (function, factor), name, target, prediction, weight in zip(
+            self._parts, names, targets, predictions, weights, strict=True
         ):
             if function is None:
                 continue
             if target is None:
                 raise ValueError(
-                    "The model has a loss for an output, but `y` has no target for it."
+                    f"The model has a loss for the output {name!r}, but `y` has no target for it."
                 )
-            value = ops.cast(function(target, prediction, weight), "float32")
+            value = ops.cast(_loss_of(function, name, target, prediction, weight), "float32")
             if self.metrics:
                 next(trackers).update_state(
                     value, sample_weight=ops.shape(tree.flatten(prediction)[0])[0]
@@ -56,11 +57,7 @@ class CompileLoss:
         return total
 
     def _build(self, count: int, y_pred: Any) -> list[tuple[Any, float | None]]:
-        names = (
-            self._names
-            if self._names is not None and len(self._names) == count
-            else output_names(y_pred, count)
-        )
+        names = self._names_of(count, y_pred)
         functions = [
             None if f is None else _as_loss(f)
             for f in self._per_output(self._loss, count, names, "loss")
@@ -73,6 +70,10 @@ class CompileLoss:
                 if f is not None
             ]
         return list(zip(functions, factors, strict=True))
+
+    def _names_of(self, count: int, y_pred: Any) -> list[str]:
+        known = self._names is not None and len(self._names) == count
+        return self._names if known else output_names(y_pred, count)  # type: ignore[return-value]  # known
 
     def _per_output(self, given: Any, count: int, names: list[str], argument: str) -> list[Any]:
         if isinstance(given, dict):
@@ -92,6 +93,20 @@ class CompileLoss:
                 )
             return list(given)
         return [given] * count
+
+
+def _loss_of(function: Any, name: str, target: Any, prediction: Any, weight: Any) -> Any:
+    """The loss of one output; errors say which, and what met there."""
+    check_labels(function, name, target, prediction, weight)
+    try:
+        return function(target, prediction, weight)
+    except (TypeError, ValueError) as error:
+        met = {"y": target, "the output": prediction, "sample_weight": weight}
+        shapes = ", ".join(
+            f"{what} has the shape {x.shape}" for what, x in met.items() if hasattr(x, "shape")
+        )
+        error.add_note(f"In the loss {function.name!r} of the output {name!r}: {shapes}.")
+        raise
 
 
 def _as_loss(loss: Any) -> Any:

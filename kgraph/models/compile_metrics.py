@@ -30,13 +30,15 @@ class CompileMetrics:
 
     Args:
         metrics, weighted_metrics: None, a list of metrics for every output, or a list of lists or
-            dict of them that
-            follows the outputs.
+            dict of them that follows the outputs.
         names: names of the outputs, in order; None where they are not known before the first call.
     """
 
     def __init__(self, metrics: Any, weighted_metrics: Any, names: list[str] | None) -> None:
         self._given = (metrics, weighted_metrics)
+        for item in tree.flatten(self._given):
+            if isinstance(item, str) and item.lower() not in _SHORT:
+                metrics_module.get(item)  # an unknown name is an error here, not at the first batch
         self._names = names
         self._built: list[tuple[int, bool, str, Metric]] | None = (
             None  # output, weighted, shown name

@@ -31,18 +31,17 @@ class ArraySource:
     """Slices of arrays in memory.
 
     Args:
-        x, y, sample_weight: nested structures of arrays of one length; y and sample_weight may be
-            None.
+        arrays: `(x, y, sample_weight)`, nested structures of arrays of one length; the last two
+            may be None.
+        samples: that length.
         batch_size: samples of a batch; the last of an epoch may have fewer.
         shuffle: True draws a new order of samples for each epoch, "batch" of batches, False keeps
             the order.
     """
 
-    def __init__(
-        self, x: Any, y: Any, sample_weight: Any, batch_size: int, shuffle: bool | str
-    ) -> None:
-        self.arrays = tree.map_structure(as_array, (x, y, sample_weight))
-        self.samples = common_length(self.arrays)
+    def __init__(self, arrays: Batch, samples: int, batch_size: int, shuffle: bool | str) -> None:
+        self.arrays = arrays
+        self.samples = samples
         self.batch_size = batch_size
         self.shuffle = shuffle
 
@@ -146,10 +145,14 @@ def make_source(
     sample_weight: Any = None,
     *,
     batch_size: int | None = None,
+    steps: int | None = None,
     shuffle: bool | str = False,
     class_weight: Mapping[int, float] | None = None,
 ) -> ArraySource | GeneratorSource | PyDatasetSource:
-    """The source for what `fit`, `evaluate` and `predict` accept as `x`."""
+    """The source for what `fit`, `evaluate` and `predict` accept as `x`.
+
+    Without a `batch_size`, arrays come in batches of 32, or in as many equal ones as `steps` says.
+    """
     if isinstance(x, PyDataset | Iterator) or _is_iterable_of_batches(x):
         for name, value in (("y", y), ("sample_weight", sample_weight)):
             if value is not None:
@@ -172,10 +175,12 @@ def make_source(
     weight = weights_of_classes(
         None if y is None else tree.map_structure(as_array, y), sample_weight, class_weight
     )
-    size = 32 if batch_size is None else batch_size
-    if not isinstance(size, int | np.integer) or size < 1:
+    if batch_size is not None and (not isinstance(batch_size, int | np.integer) or batch_size < 1):
         raise ValueError(f"`batch_size` must be an int of at least 1; got {batch_size!r}.")
-    return ArraySource(x, y, weight, int(size), shuffle)
+    arrays = tree.map_structure(as_array, (x, y, weight))
+    samples = common_length(arrays)
+    size = (-(-samples // steps) if steps else 32) if batch_size is None else int(batch_size)
+    return ArraySource(arrays, samples, max(size, 1), shuffle)
 
 
 def unpack(batch: Any) -> Batch:
@@ -250,6 +255,11 @@ def weights_of_classes(y: Any, sample_weight: Any, class_weight: Mapping[int, fl
     """The weight of each sample's class; a class that is not named weighs 1."""
     if class_weight is None:
         return sample_weight
+    if not isinstance(class_weight, Mapping):
+        raise ValueError(
+            "`class_weight` must be a dict of the weights of class numbers, such as "
+            f"{{0: 1.0, 1: 2.5}}; got {class_weight!r}."
+        )
     if sample_weight is not None:
         raise ValueError("Give `class_weight` or `sample_weight`, not both.")
     if y is None or tree.is_nested(y):

@@ -8,7 +8,7 @@ import numpy as np
 
 from kgraph.utils.py_dataset import PyDataset
 
-__all__ = ["BatchGroups", "check_split", "in_order", "plain", "validates"]
+__all__ = ["BatchGroups", "check_counts", "check_split", "in_order", "plain", "validates"]
 
 
 class BatchGroups:
@@ -52,6 +52,13 @@ class BatchGroups:
         self._seen += done
         if self._seen == self._source.num_batches:
             self._running = None
+
+
+def check_counts(**counts: Any) -> None:
+    """Raises TypeError unless all are ints."""
+    for name, value in counts.items():
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            raise TypeError(f"`{name}` must be an int; got {value!r}.")
 
 
 def check_split(x: Any, fraction: float) -> None:

@@ -1,5 +1,6 @@
 """Models made of the graph between KerasTensors."""
 
+import warnings
 from typing import Any
 
 from kgraph import ops
@@ -146,10 +147,16 @@ class Functional(Model):
         ):
             names = sorted(struct) if isinstance(struct, dict) else self.input_names
             missing = [n for n in names if n not in inputs]
-            if missing:
+            extra = sorted(set(inputs) - set(names))
+            if missing or (extra and len(names) == 1):
                 raise ValueError(
                     f"The model '{self.name}' expects the inputs {names}; missing: {missing}, got: "
                     f"{sorted(inputs)}."
+                )
+            if extra:  # as the columns of a table that holds more than the model looks at
+                warnings.warn(
+                    f"The model '{self.name}' has the inputs {names}; {extra} are not used.",
+                    stacklevel=2,
                 )
             flat = [inputs[n] for n in names]
         else:

@@ -52,6 +52,12 @@ class Model(Trainer, Layer):
                     Functional if base is Model else base for base in type(self).__bases__
                 )
             Functional.__init__(self, *args, **kwargs)
+        elif type(self) is Model and (args or "inputs" in kwargs or "outputs" in kwargs):
+            kinds = ", ".join(type(x).__name__ for x in tree.flatten((args, kwargs)))
+            raise TypeError(
+                "`Model(inputs, outputs)` takes KerasTensors, which `Input` and calls of layers on "
+                f"them give; got {kinds}."
+            )
         else:
             Layer.__init__(self, *args, **kwargs)
 

@@ -1,8 +1,8 @@
 """Training, evaluation and prediction: what `Model` inherits besides being a layer.
 
 A step (`train_step`, `test_step`, `predict_step`) is ordinary code on variables. `ops.Step` traces
-it into one program
-of state and batch, so that forward, loss, gradients, optimizer and metrics run as one call.
+it into one program of state and batch, so that forward, loss, gradients, optimizer and metrics
+run as one call.
 """
 
 import warnings
@@ -11,12 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from kgraph import losses as losses_module
-from kgraph import ops, optimizers
+from kgraph import ops
 from kgraph.callbacks import CallbackList, History
-from kgraph.metrics import Mean, Metric
-from kgraph.models.compile_loss import CompileLoss
-from kgraph.models.compile_metrics import CompileMetrics
+from kgraph.models.compiled import Compiled
 from kgraph.models.data_batches import (
     as_array,
     make_source,
@@ -24,138 +21,15 @@ from kgraph.models.data_batches import (
     unpack,
     weights_of_classes,
 )
-from kgraph.models.epochs import BatchGroups, check_split, in_order, plain, validates
-from kgraph.registry import deserialize_keras_object, serialize_keras_object
+from kgraph.models.epochs import BatchGroups, check_counts, check_split, in_order, plain, validates
 from kgraph.utils import tree
 from kgraph.utils.py_dataset import PyDataset
 
 __all__ = ["Trainer"]
 
 
-class Trainer:
-    """`compile`, `fit`, `evaluate`, `predict` and their steps."""
-
-    def __init__(self) -> None:
-        self.compiled = False
-        self.stop_training = False
-        self.optimizer: Any = None
-        self.loss: Any = None
-        self.loss_weights: Any = None
-        self.run_eagerly = False
-        self.steps_per_execution = 1
-        self.jit_compile: Any = "auto"
-        self.history: Any = None
-        self._compile_config: dict[str, Any] | None = None
-        self._compile_loss: CompileLoss | None = None
-        self._compile_metrics: CompileMetrics | None = None
-        self._loss_tracker: Mean | None = None
-        self._backend: str | None = None
-        self._steps: dict[str, Any] = {}
-
-    # ---- configuration ----
-
-    def compile(
-        self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        loss_weights: Any = None,
-        metrics: Any = None,
-        weighted_metrics: Any = None,
-        run_eagerly: bool = False,
-        steps_per_execution: int = 1,
-        jit_compile: Any = "auto",
-        auto_scale_loss: bool = True,
-        backend: str | None = None,
-    ) -> None:
-        """Says how to train.
-
-        Args:
-            optimizer: a name or an optimizer.
-            loss: a loss (name, function, object), or a list or dict of them, one per output.
-            loss_weights: None, or a list or dict of factors, one per output.
-            metrics, weighted_metrics: lists of metrics (names, functions, objects), or lists or
-                dicts of lists, one
-                per output; the second are weighted with `sample_weight` and `class_weight`.
-            run_eagerly: runs the model's Python code for every batch, op by op, on the reference
-                backend.
-            steps_per_execution: so many batches between two calls of the callbacks.
-            jit_compile: kept for compatibility; every step is compiled unless `run_eagerly`.
-            auto_scale_loss: with a low-precision policy, wraps the optimizer so that it scales the
-                loss.
-            backend: "llvm", "jax" or "reference"; None: the one of the environment or
-                `config.set_backend`.
-        """
-        if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
-            raise ValueError(
-                f"`steps_per_execution` must be an int of at least 1; got {steps_per_execution!r}."
-            )
-        self.optimizer = optimizers.get(optimizer)
-        self.loss, self.loss_weights = loss, loss_weights
-        self.run_eagerly, self.steps_per_execution = run_eagerly, steps_per_execution
-        self.jit_compile, self._backend = jit_compile, backend
-        names = getattr(self, "output_names", None)
-        if isinstance(loss, str):
-            losses_module.get(loss)  # an unknown name is an error here, not at the first batch
-        self._compile_loss = None if loss is None else CompileLoss(loss, loss_weights, names)
-        self._compile_metrics = CompileMetrics(metrics, weighted_metrics, names)
-        self._loss_tracker = Mean(name="loss")
-        self._steps = {}
-        self.stop_training = False
-        self.compiled = True
-        self._compile_config = {
-            "optimizer": optimizer,
-            "loss": loss,
-            "loss_weights": loss_weights,
-            "metrics": metrics,
-            "weighted_metrics": weighted_metrics,
-            "run_eagerly": run_eagerly,
-            "steps_per_execution": steps_per_execution,
-            "jit_compile": jit_compile,
-        }
-
-    def get_compile_config(self) -> dict[str, Any]:
-        """The arguments of `compile`, fit for JSON; empty for a model that was not compiled."""
-        if self._compile_config is None:
-            return {}
-        config = {key: serialize_keras_object(value) for key, value in self._compile_config.items()}
-        config["optimizer"] = serialize_keras_object(self.optimizer)
-        return config
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles as `get_compile_config` said; builds the optimizer's state of a built model."""
-        self.compile(**deserialize_keras_object(config))
-        if self.optimizer is not None and self.built:  # type: ignore[attr-defined]  # Layer
-            self.optimizer.build(self.trainable_variables)  # type: ignore[attr-defined]  # Layer
-
-    @property
-    def metrics(self) -> list[Metric]:
-        """The loss, the metrics of `compile`, and those that the model's layers hold."""
-        found = [self._loss_tracker] if self._loss_tracker is not None else []
-        for part in (self._compile_metrics, self._compile_loss):
-            found += [] if part is None else part.metrics
-        known = {id(metric) for metric in found}
-        return found + [metric for metric in self._own_metrics() if id(metric) not in known]
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """The names of `metrics`."""
-        return [metric.name for metric in self.metrics]
-
-    @property
-    def metrics_variables(self) -> list[Any]:
-        """The state of all metrics."""
-        return [variable for metric in self.metrics for variable in metric.variables]
-
-    def _own_metrics(self) -> list[Metric]:
-        # those of models inside this one count in their own training only
-        layers: list[Any] = self._flatten_layers(include_self=True, recursive=True)  # type: ignore[attr-defined]  # Layer
-        outer = [layer for layer in layers if layer is self or not isinstance(layer, Trainer)]
-        return [metric for layer in outer for metric in getattr(layer, "_metrics", ())]
-
-    def reset_metrics(self) -> None:
-        """Forgets what the metrics have counted."""
-        for metric in self.metrics:
-            metric.reset_state()
+class Trainer(Compiled):
+    """`fit`, `evaluate`, `predict` and their steps, of what `compile` configured."""
 
     # ---- the steps, to be overridden ----
 
@@ -190,21 +64,6 @@ class Trainer:
         if self._compile_metrics is not None and y is not None:
             self._compile_metrics.update_state(y, y_pred, sample_weight)
         return self.get_metrics_result()
-
-    def get_metrics_result(self) -> dict[str, Any]:
-        """The results of all metrics by name."""
-        shown = {
-            id(metric): name
-            for name, metric in (self._compile_metrics.named() if self._compile_metrics else ())
-        }
-        results: dict[str, Any] = {}
-        for metric in self.metrics:
-            result = metric.result()
-            if isinstance(result, dict):
-                results.update(result)
-            else:
-                results[shown.get(id(metric), metric.name)] = result
-        return results
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """One step of training on `(x, y, sample_weight)`; returns the metrics' results.
@@ -294,9 +153,9 @@ class Trainer:
 
         Args:
             x, y, sample_weight: arrays, or lists or dicts of arrays, one per input and output; or
-                `x` is a PyDataset,
-                or a generator of `(x, y)` or `(x, y, sample_weight)`.
-            batch_size: samples of a batch, for arrays; 32 by default.
+                `x` is a PyDataset, or a generator of `(x, y)` or `(x, y, sample_weight)`.
+            batch_size: samples of a batch, for arrays; by default 32, or what makes an epoch of
+                `steps_per_epoch` batches.
             epochs: the index of the last epoch, counted from 1; training begins at `initial_epoch`.
             verbose: 0 silent, 1 a progress bar, 2 a line per epoch; "auto": 1 on a terminal, else
                 2.
@@ -313,20 +172,29 @@ class Trainer:
                 from 1.
         """
         self._assert_compiled("fit")
+        check_counts(epochs=epochs, initial_epoch=initial_epoch)
         if validation_split and validation_data is None:
             check_split(x, validation_split)
             (x, y, sample_weight), validation_data = train_validation_split(
                 (x, y, sample_weight), validation_split
             )
         source = make_source(
-            x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, class_weight=class_weight
+            x,
+            y,
+            sample_weight,
+            batch_size=batch_size,
+            steps=steps_per_epoch,
+            shuffle=shuffle,
+            class_weight=class_weight,
         )
         steps = steps_per_epoch if steps_per_epoch is not None else source.num_batches
         callback_list = self._callbacks(callbacks, verbose, epochs=epochs, steps=steps)
         validation = (
             None
             if validation_data is None
-            else self._validation_source(validation_data, validation_batch_size or batch_size)
+            else self._validation_source(
+                validation_data, validation_batch_size or batch_size, validation_steps
+            )
         )
         self.stop_training = False
         callback_list.on_train_begin()
@@ -372,7 +240,7 @@ class Trainer:
     ) -> Any:
         """The loss and metrics on data: a list in the order of the names, a number, or a dict."""
         self._assert_compiled("evaluate")
-        source = make_source(x, y, sample_weight, batch_size=batch_size)
+        source = make_source(x, y, sample_weight, batch_size=batch_size, steps=steps)
         callback_list = self._callbacks(
             callbacks, verbose, history=False, steps=steps or source.num_batches
         )
@@ -407,7 +275,7 @@ class Trainer:
         callbacks: Any = None,
     ) -> Any:
         """The outputs for all samples, as arrays in the structure of the model's outputs."""
-        source = make_source(x, batch_size=batch_size)
+        source = make_source(x, batch_size=batch_size, steps=steps)
         callback_list = self._callbacks(
             callbacks, verbose, history=False, steps=steps or source.num_batches
         )
@@ -502,7 +370,7 @@ class Trainer:
             self.history = next(c for c in made.callbacks if isinstance(c, History))
         return made
 
-    def _validation_source(self, data: Any, batch_size: int | None) -> Any:
+    def _validation_source(self, data: Any, batch_size: int | None, steps: int | None) -> Any:
         if isinstance(data, PyDataset) or (
             isinstance(data, Iterator) or not isinstance(data, tuple | list)
         ):
@@ -511,4 +379,4 @@ class Trainer:
             raise ValueError(
                 f"`validation_data` must be (x, y) or (x, y, sample_weight); got {len(data)} items."
             )
-        return make_source(*data, batch_size=batch_size)
+        return make_source(*data, batch_size=batch_size, steps=steps)

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from kgraph import config
-from kgraph.ir import Shape, Size, Value, maximum
+from kgraph.ir import Dim, Shape, Size, SizeNeededError, Value, maximum, symbols_of
 from kgraph.ops._arithmetic import divide
 from kgraph.ops._common import entered
 from kgraph.ops._creation import ones
 from kgraph.ops._dispatch import op
 from kgraph.ops._promote import common_dtype, dtype_of
+from kgraph.ops._scope import current_path
 from kgraph.ops._shapes import reshape
 from kgraph.ops._trace import context_of
 
@@ -33,6 +34,17 @@ def _per_dim(value: Any, rank: int, name: str) -> tuple[int, ...]:
 
 def _spatial(shape: Shape, data_format: str) -> Shape:
     return shape[1:-1] if data_format == "channels_last" else shape[2:]
+
+
+def _ask_for_numbers(context: Any, sizes: Shape) -> None:
+    """Has the program made for these sizes where they can be had: the fast kernels know theirs."""
+    symbols = [s for n in sizes if isinstance(n, Dim) for s in symbols_of(n)]
+    if symbols and context.sizes_at_hand:
+        where = f" of {current_path()}" if current_path() else ""
+        raise SizeNeededError(
+            f"the kernel{where} is made for the size of what its window slides over",
+            tuple(dict.fromkeys(symbols)),
+        )
 
 
 def _letters(rank: int, data_format: str) -> str:
@@ -82,6 +94,7 @@ def conv(
     context = context_of((inputs, kernel))
     w = context.lift(kernel, common_dtype(kernel, at_least="float"))
     x = context.lift(inputs, w.type.dtype)
+    _ask_for_numbers(context, _spatial(x.type.shape, data_format))
     return context.wrap(_conv(context.b, x, w, strides, padding, data_format, dilation_rate))
 
 
@@ -194,6 +207,7 @@ def conv_transpose(
             f"the kernel {w.type.shape} is one for {w.type.shape[-1]} channels; the inputs "
             f"{x.type.shape} have {channels}"
         )
+    _ask_for_numbers(context, _spatial(x.type.shape, data_format))
     window = [int(k) for k in w.type.shape[:rank]]
     pads = tuple(
         _transposed_padding(k, s, d, padding, extra)
@@ -230,7 +244,9 @@ def _pool(
     rank = value.type.rank - 2
     window = _per_dim(pool_size, rank, "pool_size")
     steps = window if strides is None else _per_dim(strides, rank, "strides")
-    pads = _padding(padding, _spatial(value.type.shape, data_format), window, steps)
+    sizes = _spatial(value.type.shape, data_format)
+    _ask_for_numbers(context, sizes)
+    pads = _padding(padding, sizes, window, steps)
     last = data_format == "channels_last"
 
     def whole(entries: Sequence[Any], beside: Any) -> tuple[Any, ...]:

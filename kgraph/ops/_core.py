@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,14 @@ from kgraph.ops._dtypes import standardize_dtype
 from kgraph.ops._keras_tensor import KerasTensor
 from kgraph.ops._operators import FUNCTIONS
 from kgraph.ops._promote import dtype_of
+from kgraph.ops._scope import here
 from kgraph.ops._tensor import Tensor
 from kgraph.ops._trace import EAGER, context_of
 from kgraph.ops._variable import Variable
 
 __all__ = [
-    "assume_shape", "cast", "convert_to_numpy", "convert_to_tensor", "dtype", "is_tensor", "ndim",
-    "saturate_cast", "shape", "size", "stop_gradient",
+    "assume_shape", "cast", "check_inputs", "convert_to_numpy", "convert_to_tensor", "dtype",
+    "is_tensor", "ndim", "saturate_cast", "shape", "size", "stop_gradient",
 ]  # fmt: skip
 
 
@@ -118,6 +119,18 @@ def stop_gradient(variable: Any) -> Any:
     """The same numbers, through which no gradient goes."""
     context, value = entered(variable)
     return context.wrap(context.b.stop_gradient(value))
+
+
+def check_inputs(check: Callable[..., None], *inputs: Any) -> None:
+    """Has `check` called on the numbers of `inputs` before each run of the program.
+
+    `check` raises where they are bad, so that a step on bad data changes nothing. Only arguments of
+    the traced function can be looked at so early; with others there is no check.
+    """
+    if here.traces:
+        here.traces[-1].check(check, inputs)
+    else:
+        check(*[as_array(x) for x in inputs])
 
 
 def assume_shape(x: Any, sizes: Sequence[Size]) -> Any:

@@ -103,6 +103,11 @@ def while_loop(
 
     def step(*values: Any) -> tuple[Any, ...]:
         found = body(*values)
+        if several and not isinstance(found, tuple | list):
+            raise TypeError(
+                f"the body of while_loop must return a tuple or list of {len(init)} values, as "
+                f"`loop_vars` is one; got {found!r}"
+            )
         return tuple(found) if several else (found,)
 
     if maximum_iterations is not None:

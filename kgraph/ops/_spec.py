@@ -35,6 +35,10 @@ def compute_output_spec(function: Callable[..., Any], *args: Any, **kwargs: Any)
                 raise
             needed.update(error.symbols)
             continue
+        except Exception as error:
+            if needed:
+                error.add_note(f"{_STAND_INS[0]} stands for a size that only data will tell.")
+            raise
         return tree.map_structure(_described, first, second)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kgraph.ir import Array, Function, SizeNeededError, TensorType, Value, bind_type, verify
+from kgraph.ops._lengths import Lengths, with_symbols
 from kgraph.ops._scope import PACKAGE, here
 from kgraph.ops._signature import (
     Symbolic,
@@ -59,12 +60,14 @@ class Traced:
         variables: those that hold the state, in order.
         replaced: result -> the number of the variable that takes it.
         outputs: the structure of what the Python code returned, Templates in place of tensors.
+        checks: functions, and the numbers of the inputs that they look at before each run.
     """
 
     function: Function
     variables: tuple[Variable, ...]
     replaced: dict[int, int]
     outputs: Any
+    checks: tuple[tuple[Callable[..., None], tuple[int, ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,12 @@ class _Compiled:
     count: int  # of results that are no state
     outputs: Any
     stateless: bool  # nothing is assigned: what depends on state alone can be kept
+    checks: tuple[tuple[Callable[..., None], tuple[int, ...]], ...]
+
+    def check_sizes(self, arrays: Sequence[Array]) -> None:
+        """Raises ArgumentError where the arrays do not have sizes that the trace assumed."""
+        shapes = [v._shape for v in self.variables] + [a.shape for a in arrays]
+        self.program.signature.sizes(tuple(shapes))
 
 
 class Step:
@@ -84,9 +93,10 @@ class Step:
     besides None and static Python values. Its results come back as numpy arrays in the structure
     that it gave them. If anything fails, all variables keep their values.
 
-    Dim 0 of every array is the symbol `batch`, so one program serves all batch sizes; other sizes
-    are static, and a new one makes a new program. Where Python needs the number of a symbolic size,
-    the program is made for that number; `specializations` tells where.
+    Dim 0 of every array is the symbol `batch`, so one program serves all batch sizes. The other
+    sizes are numbers at first; a dim that comes with a second size is a symbol from then on, and
+    one program serves all lengths. Where Python, or a fast kernel, needs the number of a symbolic
+    size, the program is made for that number; `specializations` tells where.
 
     Args:
         fn: the function.
@@ -116,6 +126,7 @@ class Step:
         self.specializations: list[Specialization] = []
         self._compiled: dict[Hashable, _Compiled] = {}
         self._needed: dict[Hashable, dict[str, tuple[int, int]]] = {}
+        self._lengths: dict[Hashable, Lengths] = {}
         self._lock = threading.RLock()
         functools.update_wrapper(self, fn, updated=())
 
@@ -174,6 +185,38 @@ class Step:
     def _compile(self, args: Any, signature: Hashable, arrays: list[Array]) -> _Compiled:
         codes = leading_codes(arrays) if self.symbolic_batch else None
         types = argument_types(arrays, codes, self.symbolic)
+        if codes is None or self.symbolic is not None:
+            return self._compiled_for(args, signature, arrays, types)
+        kind: list[Hashable] = []
+        take_apart(args, [], kind)
+        lengths = self._lengths.setdefault(tuple(kind), Lengths())
+        names = lengths.symbols(arrays)
+        failure = None
+        if names:
+            general = (*kind, codes, *names.items(), *lengths.fixed(arrays, names))
+            try:
+                found = self._compiled_for(args, general, arrays, with_symbols(types, names))
+                found.check_sizes(arrays)
+            except Exception as error:
+                failure = error
+            else:
+                self._needed[signature] = self._needed.get(general, {})
+                self._compiled[self._key(signature, arrays)] = found
+        if not names or failure is not None:
+            found = self._compiled_for(args, signature, arrays, types)  # a true error shows again
+        if failure is not None:
+            lengths.stay_numbers()
+            place = _line(failure.__traceback__)
+            self.specializations += [
+                Specialization(name, arrays[i].shape[k], str(failure), place)
+                for (i, k), name in names.items()
+            ]
+        lengths.note(arrays)
+        return found
+
+    def _compiled_for(
+        self, args: Any, signature: Hashable, arrays: list[Array], types: list[TensorType]
+    ) -> _Compiled:
         while True:
             key = self._key(signature, arrays)
             if key in self._compiled:  # by another thread
@@ -181,7 +224,8 @@ class Step:
             needed = self._needed.get(signature, {})
             sizes = {s: arrays[i].shape[k] for s, (i, k) in needed.items()}
             try:
-                found = traced(self.fn, args, types, sizes, self.name)
+                at_hand = self.symbolic is None
+                found = traced(self.fn, args, types, sizes, self.name, sizes_at_hand=at_hand)
             except SizeNeededError as error:
                 self._specialize(signature, error, types, arrays)
                 continue
@@ -231,10 +275,18 @@ class Step:
         changed = tuple(found.variables[i] for i in found.replaced.values())
         count = len(found.function.results) - len(changed)
         return _Compiled(
-            program, found.variables, changed, count, found.outputs, stateless=not changed
+            program,
+            found.variables,
+            changed,
+            count,
+            found.outputs,
+            stateless=not changed,
+            checks=found.checks,
         )
 
     def _run(self, found: _Compiled, arrays: list[Array]) -> Any:
+        for check, inputs in found.checks:
+            check(*[arrays[i] for i in inputs])
         state = [v._value for v in found.variables]
         # versions only grow, so their sum tells whether any changed
         version = sum([v._version for v in found.variables]) if found.stateless else None
@@ -263,7 +315,12 @@ class Step:
 
 
 def traced(
-    fn: Callable[..., Any], args: Any, types: Sequence[TensorType], sizes: dict[str, int], name: str
+    fn: Callable[..., Any],
+    args: Any,
+    types: Sequence[TensorType],
+    sizes: dict[str, int],
+    name: str,
+    sizes_at_hand: bool = False,
 ) -> Traced:
     """Traces `fn` on arguments like `args`, arrays replaced by tensors of the types.
 
@@ -273,12 +330,13 @@ def traced(
         types: of the arrays in them.
         sizes: numbers for symbols of the types.
         name: the function's.
+        sizes_at_hand: whether the numbers of all symbols can be had by asking for them.
 
     Raises:
         SizeNeededError: Python needs the number of a symbolic size.
     """
     trace = Trace()
-    trace.sizes = sizes
+    trace.sizes, trace.sizes_at_hand = sizes, sizes_at_hand
     inputs = [
         trace.param(f"x{i}", bind_type(t, sizes) if sizes else t) for i, t in enumerate(types)
     ]
@@ -288,7 +346,13 @@ def traced(
         function, variables, assigned = trace.finish(inputs, values, name)
     places = {v: i for i, v in enumerate(variables)}
     replaced = {len(values) + k: places[v] for k, v in enumerate(assigned)}
-    return Traced(function, tuple(variables), replaced, structure)
+    numbers = {value: i for i, value in enumerate(inputs)}
+    checks = tuple(
+        (check, tuple(numbers[v] for v in looked_at))
+        for check, looked_at in trace.checks
+        if all(v in numbers for v in looked_at)
+    )
+    return Traced(function, tuple(variables), replaced, structure, checks)
 
 
 def described(trace: Trace, outputs: Any) -> tuple[list[Value], Any]:

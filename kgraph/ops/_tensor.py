@@ -141,7 +141,17 @@ class Tensor(Operators):
             self._refuse(f"to give {what}")
         return found
 
+    def escaped(self) -> str:
+        """What to say of a tensor whose trace has ended."""
+        made = str(self.value.op.location)
+        return (
+            f"The tensor {self.value.type}{f' (made at {made})' if made else ''} was used after "
+            "its trace had ended. Return it from the traced function, or keep it in a Variable."
+        )
+
     def _refuse(self, what: str) -> NoReturn:
+        if not self.trace.alive:
+            raise TraceError(self.escaped())
         raise TraceError(
             f"The tensor {self.value.type} was asked {what} while a program is traced, but its "
             "numbers are known only when the program runs. In place of Python's control flow use "

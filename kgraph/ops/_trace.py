@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,9 @@ class Trace:
         reads: variable -> the parameter that holds its value at entry, in the order of first use.
         assigned: variable -> the value that it has now, for those that got a new one.
         sizes: symbols that are bound to numbers in this trace.
+        sizes_at_hand: whether the number of a symbol can be had by asking for it; a kernel that is
+            faster for a known size does.
+        checks: functions that look at the numbers of values before the program runs.
     """
 
     parent: Trace | None = None
@@ -38,6 +41,8 @@ class Trace:
         self.reads: dict[Variable, Value] = {}
         self.assigned: dict[Variable, Value] = {}
         self.sizes: Sizes = {}
+        self.sizes_at_hand = False
+        self.checks: list[tuple[Callable[..., None], tuple[Value, ...]]] = []
         self._labels: set[str] = set()
 
     # ---- values in and out ----
@@ -101,6 +106,11 @@ class Trace:
     def _entry(self, variable: Variable, type_: TensorType) -> Value:
         return self.param(variable.path, type_)
 
+    def check(self, check: Callable[..., None], inputs: Sequence[Any]) -> None:
+        """Notes what must hold of the numbers of `inputs`."""
+        if all(type(x) is Tensor and x.trace is self for x in inputs):
+            self.checks.append((check, tuple(x.value for x in inputs)))
+
     # ---- the end ----
 
     def finish(
@@ -134,6 +144,10 @@ class EagerTrace(Trace):
         """The numbers of a value."""
         return self.b.arrays[value]
 
+    def check(self, check: Callable[..., None], inputs: Sequence[Any]) -> None:
+        """Checks at once."""
+        check(*[self.b.arrays[self.lift(x)] for x in inputs])
+
 
 class SpecTrace(Trace):
     """A trace that is thrown away: it only tells shapes and dtypes."""
@@ -151,7 +165,7 @@ class Region(Trace):
     def __init__(self, parent: Trace) -> None:
         super().__init__()
         self.parent = parent
-        self.sizes = parent.sizes
+        self.sizes, self.sizes_at_hand = parent.sizes, parent.sizes_at_hand
         self.captures: dict[Value, Value] = {}
 
     def capture(self, outer: Value) -> Value:
@@ -243,11 +257,7 @@ def _open_for(x: Tensor) -> Trace:
 
 def _foreign(x: Tensor) -> str:
     if not x.trace.alive:
-        made = str(x.value.op.location)
-        return (
-            f"The tensor {x.value.type}{f' (made at {made})' if made else ''} was used after its "
-            "trace had ended. Return it from the traced function, or keep it in a Variable."
-        )
+        return x.escaped()
     return (
         f"The tensor {x.value.type} belongs to another trace than the one that is open. Pass it as "
         "an argument to the function that is traced."

@@ -11,6 +11,7 @@ from kgraph.registry import (
     serialize_keras_object,
 )
 from kgraph.utils.categorical import to_categorical
+from kgraph.utils.naming import clear_session
 from kgraph.utils.progbar import Progbar
 from kgraph.utils.py_dataset import PyDataset
 from kgraph.utils.seeding import set_random_seed
@@ -22,6 +23,7 @@ __all__ = [
     "Progbar",
     "PyDataset",
     "Sequence",
+    "clear_session",
     "custom_object_scope",
     "deserialize_keras_object",
     "get_custom_objects",

@@ -3,7 +3,9 @@
 import re
 from typing import Any
 
-__all__ = ["auto_name", "get_object_name", "get_uid", "reset_uids", "to_snake_case", "uniquify"]
+from kgraph.registry import keras_export
+
+__all__ = ["auto_name", "clear_session", "get_object_name", "get_uid", "to_snake_case", "uniquify"]
 
 _uses: dict[str, int] = {}
 
@@ -33,8 +35,13 @@ def get_uid(prefix: str = "") -> int:
     return _uses[prefix]
 
 
-def reset_uids() -> None:
-    """Numbers begin again."""
+@keras_export("keras.utils.clear_session")
+def clear_session(free_memory: bool = True) -> None:
+    """Counts the names of layers, models and optimizers from the beginning again.
+
+    Args:
+        free_memory: kept for compatibility; what nothing refers to any more is freed anyway.
+    """
     _uses.clear()
 
 

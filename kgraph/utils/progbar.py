@@ -9,8 +9,6 @@ from kgraph.registry import keras_export
 
 __all__ = ["Progbar"]
 
-_INTERVAL = 0.1  # seconds between two redraws
-
 
 @keras_export("keras.utils.Progbar")
 class Progbar:
@@ -20,8 +18,12 @@ class Progbar:
         target: the number of steps; None where it is not known.
         width: of the bar, in characters.
         verbose: 0 silent, 1 a bar, 2 one line at the end.
-        stateful_metrics: kept for compatibility; every value is shown as it was given last.
+        interval: seconds between two redraws.
+        stateful_metrics, stateless_metrics: kept for compatibility; every value is shown as it was
+            given last.
         unit_name: what a step is called.
+
+    Attributes:
         prefix: stands before the line, with `verbose=2`.
     """
 
@@ -30,18 +32,19 @@ class Progbar:
         target: int | None,
         width: int = 20,
         verbose: int = 1,
-        interval: float = _INTERVAL,
+        interval: float = 0.05,
         stateful_metrics: Any = None,
+        stateless_metrics: Any = None,
         unit_name: str = "step",
-        prefix: str = "",
     ) -> None:
         self.target = target
         self.width = width
         self.verbose = verbose
         self.interval = interval
         self.stateful_metrics = set(stateful_metrics or ())
+        self.stateless_metrics = set(stateless_metrics or ())
         self.unit_name = unit_name
-        self.prefix = prefix
+        self.prefix = ""
         self.seen = 0
         self._started = time.perf_counter()
         self._after_first = 0.0

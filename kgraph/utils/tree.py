@@ -66,9 +66,19 @@ def assert_same_structure(a: Any, b: Any) -> None:
     if is_nested(a) or is_nested(b):
         same = type(a) is type(b) and len(a) == len(b)
         if not same or (isinstance(a, dict) and sorted(a) != sorted(b)):
-            raise ValueError(f"expected one structure; got {a!r} and {b!r}")
+            raise ValueError(f"expected one structure; got {_outline(a)} and {_outline(b)}")
         for key in sorted(a) if isinstance(a, dict) else range(len(a)):
             assert_same_structure(a[key], b[key])
+
+
+def _outline(x: Any) -> str:
+    """The structure with a star for each leaf."""
+    if isinstance(x, dict):
+        return f"{{{', '.join(f'{key!r}: {_outline(x[key])}' for key in sorted(x))}}}"
+    if not is_nested(x):
+        return "*"
+    inner = ", ".join(map(_outline, x))
+    return f"[{inner}]" if isinstance(x, list) else f"({inner})"
 
 
 def _pack(structure: Any, leaves: Iterator[Any]) -> Any:

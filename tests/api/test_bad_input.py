@@ -59,6 +59,7 @@ def test_wrong_ranks_of_inputs():
 def test_wrong_shapes_of_targets():
     says(lambda: net(loss="mse").fit(X, X[:, :4], verbose=0), "4", "3")
     says(lambda: net(loss="categorical_crossentropy").fit(X, Y, verbose=0), "3")
+    says(lambda: net(loss="mse").fit(X, X, verbose=0), "mean_squared_error", "(batch, 5)")
 
 
 def test_lengths_that_differ():
@@ -85,6 +86,9 @@ def test_missing_and_extra_inputs():
     says(lambda: two_inputs().predict([z, z, z], verbose=0), "two", "2", "3")
     says(lambda: two_inputs().predict({"a": z}, verbose=0), "b")
     says(lambda: two_inputs().fit([z, z], None, verbose=0), "loss")
+    says(lambda: net().predict({"x": X, "other": X}, verbose=0), "net", "'x'", "'other'")
+    with pytest.warns(UserWarning, match=r"two.*\['c'\] are not used"):
+        two_inputs().predict({"a": z, "b": z, "c": z}, verbose=0)
 
 
 def test_missing_and_extra_targets():
@@ -101,7 +105,38 @@ def test_missing_and_extra_targets():
     says(lambda: build().fit(z, {"p": t}, verbose=0), "no target")
 
 
-def test_labels_out_of_range_do_as_keras():
+@pytest.mark.parametrize("method", ["fit", "evaluate", "train_on_batch", "test_on_batch"])
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_labels_out_of_range(method, eagerly):
+    model = net(metrics=["accuracy"], run_eagerly=eagerly)
+    before = [np.array(w) for w in model.get_weights()]
+    for label in (3, -1):
+        labels = np.where(np.arange(len(Y)) == 4, label, Y)
+        says(lambda y=labels: getattr(model, method)(X, y), "`y`", "0 and 2", f"got {label} (1 of")
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    getattr(model, method)(X, Y)
+
+
+def test_labels_out_of_range_that_do_not_count():
+    sparse = kgraph.losses.SparseCategoricalCrossentropy(ignore_class=-1)
+    assert np.isfinite(net(loss=sparse).train_on_batch(X, np.where(Y == 2, -1, Y)))
+    says(lambda: net(loss=sparse).train_on_batch(X, np.where(Y == 2, -2, Y)), "-2")
+    labels, weights = np.where(Y == 2, 9, Y), (Y != 2).astype("float32")
+    assert np.isfinite(net().train_on_batch(X, labels, sample_weight=weights))
+    says(lambda: net().train_on_batch(X, labels, sample_weight=weights + 1), "9")
+    assert np.isnan(net().train_on_batch(X * np.nan, Y))
+
+
+def test_labels_out_of_range_name_the_output():
+    x = layers.Input((5,))
+    outputs = [layers.Dense(3, "softmax", name=name)(x) for name in ("p", "q")]
+    model = kgraph.Model(x, outputs)
+    model.compile("sgd", ["sparse_categorical_crossentropy", "sparse_categorical_crossentropy"])
+    says(lambda: model.train_on_batch(X, [Y, Y + 1]), "'q'", "got 3")
+
+
+def test_labels_out_of_range_alone_do_as_keras():
     import keras
 
     p = np.full((2, 3), 1 / 3, "float32")
@@ -114,14 +149,14 @@ def test_labels_out_of_range_do_as_keras():
 def test_unknown_names():
     says(lambda: net(loss="nonsense"), "nonsense")
     says(lambda: net(optimizer="nonsense"), "nonsense")
-    says(lambda: net(metrics=["nonsense"]).fit(X, Y, verbose=0), "nonsense")
+    says(lambda: net(metrics=["nonsense"]), "nonsense")
     says(lambda: layers.Dense(3, activation="nonsense"), "nonsense")
     says(lambda: layers.Dense(3, kernel_initializer="nonsense"), "nonsense")
     says(lambda: layers.Dense(3, kernel_regularizer="nonsense"), "nonsense")
     with pytest.raises(AttributeError, match="Dence"):
         _ = layers.Dence
     says(lambda: kgraph.config.set_backend("tpu"), "tpu", "llvm")
-    says(lambda: net(backend="tpu").fit(X, Y, verbose=0), "tpu", "llvm")
+    says(lambda: net(backend="tpu"), "tpu", "llvm")
 
 
 def test_an_unknown_backend_in_the_environment(monkeypatch):
@@ -155,6 +190,17 @@ def test_arguments_of_compile_and_fit():
     says(lambda: net().fit(X[:0], Y[:0], verbose=0), "no batch")
     says(lambda: net().fit(X, Y, batch_size=0, verbose=0), "batch_size", "0")
     says(lambda: net().fit(X, Y, batch_size=-3, verbose=0), "batch_size", "-3")
+    says(lambda: net().fit(X, Y, epochs="3", verbose=0), "epochs", "'3'")
+    says(lambda: net().fit(X, Y, class_weight=[1, 2, 3], verbose=0), "class_weight", "dict")
+    weight = np.ones((len(X), 3))
+    says(lambda: net().fit(X, Y, sample_weight=weight, verbose=0), "sample_weight", "(batch, 3)")
+
+
+def test_arguments_of_layers_and_models():
+    x = layers.Input((3, 4))
+    says(lambda: layers.BatchNormalization(axis=5, name="norm")(x), "norm", "axis", "5")
+    says(lambda: layers.LayerNormalization(axis=[1, 3], name="norm")(x), "norm", "axis", "3")
+    says(lambda: kgraph.Model(np.ones(3), np.ones(3)), "KerasTensors", "ndarray")
 
 
 def test_before_compile():
@@ -219,6 +265,28 @@ def test_control_flow_on_a_symbolic_value():
         return kgraph.Sequential([layers.Input((3,)), Branching(name="branching")])
 
     says(build, "branching", "ops.cond", "ops.while_loop", "ops.scan")
+
+
+def test_a_tensor_that_escaped():
+    kept = []
+
+    class Leaking(layers.Layer):
+        def call(self, x: Any) -> Any:
+            kept.append(x * 2)
+            return x
+
+    kgraph.Sequential([layers.Input((3,)), Leaking(name="leaking")]).predict(
+        np.zeros((2, 3), "float32"), verbose=0
+    )
+    for use in (lambda: kept[-1] + 1, lambda: np.asarray(kept[-1]), lambda: float(kept[-1])):
+        says(use, "leaking", "after its trace had ended", "test_bad_input.py")
+
+
+def test_the_body_of_a_loop_that_returns_nonsense():
+    def doubled(x: Any) -> Any:
+        return kgraph.ops.while_loop(lambda a: kgraph.ops.sum(a) < 9, lambda a: a * 2, (x,))
+
+    says(lambda: kgraph.jit(doubled)(X), "while_loop", "1 value", "Tensor")
 
 
 def test_a_train_step_that_returns_nonsense():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import kgraph
-from kgraph.utils.naming import reset_uids
+from kgraph.utils.naming import clear_session
 from tests.api.oracle import assert_close
 
 RNG = np.random.default_rng(0)
@@ -107,7 +107,7 @@ MAKERS: list[Callable[[Any], tuple[Any, Any]]] = [
 def pair(make: Any) -> tuple[Any, Any, Any]:
     """Our model and Keras's with the same weights, and inputs."""
     keras.utils.clear_session()  # names that are made up begin anew
-    reset_uids()
+    clear_session()
     (ours, x), (theirs, _) = make(kgraph), make(keras)
     rng = np.random.default_rng(1)
     weights = [rng.uniform(-0.7, 0.7, w.shape).astype("float32") for w in theirs.weights]

@@ -67,7 +67,7 @@ def test_own_layer() -> None:
 
 
 def test_names() -> None:
-    kgraph.utils.naming.reset_uids()
+    kgraph.utils.naming.clear_session()
     found = [layers.Dense(1).name, layers.Dense(1).name, layers.MaxPooling2D().name]
     assert found == ["dense", "dense_1", "max_pooling2d"]
     with pytest.raises(ValueError, match="/"):

@@ -229,3 +229,30 @@ def test_bad_arguments() -> None:
         kgraph.layers.RNN(kgraph.layers.Dense(3))
     with pytest.raises(ValueError, match="ndim"):
         kgraph.layers.LSTM(3)(X[0])
+
+
+@pytest.mark.parametrize("backend", ["llvm", "jax"])
+def test_sequences_of_many_lengths_share_a_program(backend):
+    def build() -> Any:
+        x = kgraph.Input((None,), dtype="int32")
+        embedded = kgraph.layers.Embedding(9, 3, mask_zero=True)(x)
+        y = kgraph.layers.LSTM(4, return_sequences=True)(embedded)
+        return kgraph.Model(x, kgraph.layers.Dense(2)(y))
+
+    model = build()
+    model.compile("sgd", "mse", backend=backend)
+    weights = [np.array(w) for w in model.get_weights()]
+    random = np.random.default_rng(2)
+    for samples, length in ((3, 5), (2, 7), (4, 9), (3, 12)):
+        x = random.integers(0, 9, (samples, length)).astype("int32")
+        y = random.standard_normal((samples, length, 2)).astype("float32")
+        twin = build()
+        twin.compile("sgd", "mse", backend="reference")
+        for one in (model, twin):
+            one.set_weights(weights)
+        np.testing.assert_allclose(model.train_on_batch(x, y), twin.train_on_batch(x, y), rtol=1e-5)
+        for a, b in zip(model.get_weights(), twin.get_weights(), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+    step = model._step_program("train")
+    assert not step.specializations
+    assert len({id(found) for found in step._compiled.values()}) <= 3  # with and without slots

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import kgraph
-from kgraph.utils.naming import reset_uids
+from kgraph.utils.naming import clear_session
 from tests.api.oracle import assert_close
 
 X = np.random.default_rng(0).standard_normal((4, 8, 8, 1)).astype("float32")
@@ -55,7 +55,7 @@ MAKERS = [convnet, deferred, with_input_shape, nested]
 
 def pair(make: Any, built: bool = True) -> tuple[Any, Any]:
     keras.utils.clear_session()
-    reset_uids()
+    clear_session()
     ours, theirs = make(kgraph), make(keras)
     if built:
         for model in (ours, theirs):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import kgraph
 from kgraph import ops, random
 from kgraph.ops import Step, Variable
 from kgraph.runtime import ArgumentError
@@ -17,7 +18,7 @@ def ones(*shape: int, dtype: str = "float32") -> Any:
 
 
 def programs(step: Step) -> int:
-    return len(step._compiled)
+    return len({id(found) for found in step._compiled.values()})
 
 
 def test_one_program_for_all_batches() -> None:
@@ -59,6 +60,61 @@ def test_static_and_chosen_sizes() -> None:
     for shape in ((2, 3), (4, 5)):
         assert chosen(ones(*shape)).shape == shape[:1]
     assert programs(chosen) == 1
+
+
+def test_a_size_that_varies_becomes_a_symbol() -> None:
+    step = Step(lambda x, y: ops.sum(ops.cumsum(x, 2), 1) + ops.shape(y)[1])
+    shapes = [(2, 5, 3), (4, 7, 3), (3, 9, 3), (3, 1, 3), (8, 1, 3), (2, 5, 3), (2, 0, 3)]
+    made = []
+    for n, m, k in shapes:
+        x = np.arange(n * m * k, dtype="float32").reshape(n, m, k)
+        np.testing.assert_allclose(step(x, ones(n, m)), x.cumsum(2).sum(1) + m)
+        made.append(programs(step))
+    assert made == [1, 2, 2, 3, 3, 3, 4]  # 5, any, any, 1, 1, 5, 0
+    assert not step.specializations
+
+
+def test_sizes_that_vary_together_and_apart() -> None:
+    step = Step(lambda x, y: ops.concatenate([x, y], 1) if x.shape == y.shape else ops.mean(y, 1))
+    made = []
+    for n, m in ((5, 5), (7, 7), (8, 8), (8, 9), (3, 4), (9, 9)):
+        x, y = ones(2, n), ones(2, m)
+        assert step(x, y).shape == ((2, 2 * n) if n == m else (2,))
+        made.append(programs(step))
+    assert made == [1, 2, 2, 3, 3, 3]
+
+
+def test_kernels_that_are_made_for_a_size_get_it() -> None:
+    kernel = ones(3, 3, 1, 2)
+    step = Step(lambda x: ops.max_pool(ops.conv(x, kernel), 2))
+    for n, m in ((8, 9), (10, 9), (10, 12), (6, 7)):
+        assert step(ones(2, n, m, 1)).shape == (2, (n - 2) // 2, (m - 2) // 2, 2)
+    assert {s.symbol: s.size for s in step.specializations} == {"size0": 10, "size1": 12}
+    assert all("window" in s.reason for s in step.specializations)
+    # traced from types alone there is no number to ask for
+    kgraph.trace(lambda x: ops.conv(x, kernel), "f32[batch,h,w,1]")
+
+
+def test_code_that_takes_numbers_only_gets_them() -> None:
+    def half(x: Any) -> Any:
+        if not isinstance(x.shape[1], int):
+            raise ValueError("no number")
+        return x[:, : x.shape[1] // 2]
+
+    step = Step(half)
+    for n in (4, 6, 8):
+        assert step(ones(2, n)).shape == (2, n // 2)
+    assert [s.reason for s in step.specializations] == ["no number"]
+
+
+def test_a_wrong_size_does_not_make_it_a_symbol() -> None:
+    step = Step(lambda x: ops.matmul(x, np.ones((3, 2), "float32")))
+    step(ones(2, 3))
+    for _ in range(2):
+        with pytest.raises(ValueError, match="summed over"):
+            step(ones(2, 4))
+    assert not step.specializations
+    assert step(ones(5, 3)).shape == (5, 2)
 
 
 def test_a_size_that_python_needs() -> None:

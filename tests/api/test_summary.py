@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import kgraph
-from kgraph.utils.naming import reset_uids
+from kgraph.utils.naming import clear_session
 from tests.api.test_functional import (
     branches,
     chain,
@@ -23,7 +23,7 @@ def texts(make: Any, prepare: Any = None, **arguments: Any) -> list[str]:
     found = []
     for library in (kgraph, keras):
         keras.utils.clear_session()
-        reset_uids()
+        clear_session()
         model = make(library)
         model = model[0] if isinstance(model, tuple) else model
         if prepare is not None:

@@ -81,6 +81,8 @@ def test_fit_as_keras(optimizer):
         {"initial_epoch": 1},
         {"steps_per_epoch": 2, "epochs": 1},
         {"steps_per_epoch": 1, "epochs": 3},
+        {"batch_size": None, "steps_per_epoch": 2},
+        {"batch_size": None, "validation_data": data(9), "validation_steps": 3},
         {"batch_size": 30},
         {"batch_size": 1},
         {"shuffle": False, "verbose": 0},
