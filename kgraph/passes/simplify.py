@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from kgraph.ir import Function
-from kgraph.passes import exact_arithmetic, exact_moves  # noqa: F401  # they fill the set
+from kgraph.passes import (  # noqa: F401  # they fill the set
+    exact_arithmetic,
+    exact_convolution,
+    exact_moves,
+)
 from kgraph.passes.base import Pass
 from kgraph.passes.exact import exact
 from kgraph.passes.rewrite import rewrite

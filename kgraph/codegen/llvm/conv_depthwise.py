@@ -1,9 +1,17 @@
 """Depthwise convolution: every input channel has filters of its own, vectors run over channels.
 
-For a vector of channels the weights of all taps are few and stay in L1; a tile of neighbouring
-output pixels keeps its sums in registers and reads each tap's input in place. With several filters
-per channel (features = channels x multiplier) each is a pass of its own over the input, its weights
-packed as [filter][tap][channel], its results stored a multiplier apart.
+A tile is a few neighbouring output pixels of one row. Per tap row it holds that row's weights and
+its sums in registers, and loads each input vector once, for all taps that meet it: the multiply-add
+units are the bound, not the loads. The input is read in place; rows of taps outside of the image
+are left out of the loop over them, columns outside of it are left out of the tiles at the edges,
+which are written for their place.
+
+    planes of images, rows
+    tiles of pixels      so that memory is read in order, as far as it can be
+    vectors of channels
+
+With several filters per channel (features = channels x multiplier) each is a pass of its own over
+the input, its weights packed as [filter][tap][channel], its results stored a multiplier apart.
 """
 
 from __future__ import annotations
@@ -12,11 +20,20 @@ from dataclasses import dataclass
 from math import prod
 
 from kgraph.codegen.llvm.conv_input import Input, locate
-from kgraph.codegen.llvm.conv_spec import ConvSpec, Phases, each_tap, extent
+from kgraph.codegen.llvm.conv_spec import (
+    ConvSpec,
+    Dim,
+    Phase,
+    Phases,
+    each_tap,
+    extent,
+    tile_heights,
+)
 from kgraph.codegen.llvm.emit import Function, Module, Operand, View, item_bytes
 from kgraph.codegen.llvm.gemm_tile import compute_dtype, multiply_add, zeros
+from kgraph.codegen.llvm.target import Target
 
-PIXELS = 6
+PIXELS = 8
 
 
 def emit_pack_depthwise(f: Function, spec: ConvSpec) -> None:
@@ -61,6 +78,54 @@ def emit_depthwise(module: Module, name: str, spec: ConvSpec) -> None:
                     before += prod(part.taps for part in phase)
 
 
+@dataclass(frozen=True)
+class Columns:
+    """A run of tiles of one row: `count` of them from output `first` on, each `pixels` wide.
+
+    At an `edge` some taps are outside of the image.
+    """
+
+    first: int
+    pixels: int
+    count: int
+    edge: bool
+
+
+def columns(phase: Phase, dim: Dim, limit: int, inside: bool) -> list[Columns]:
+    """The tiles of a row; unless all is inside, those with taps out of the image stand alone."""
+    found: list[Columns] = []
+    at = 0
+    for pixels, count in tile_heights(phase.count, limit):
+        for _ in range(count):
+            low = at * phase.stride + phase.shift
+            high = (at + pixels - 1) * phase.stride + (phase.taps - 1) * phase.dilation
+            edge = not inside and (low < 0 or high + phase.shift >= dim.x)
+            before = found[-1] if found else None
+            if before and not edge and not before.edge and before.pixels == pixels:
+                found[-1] = Columns(before.first, pixels, before.count + 1, False)
+            else:
+                found.append(Columns(at, pixels, 1, edge))
+            at += pixels
+    return found
+
+
+def taps_inside(f: Function, phase: Phase, dim: Dim, unit: Operand) -> tuple[Operand, Operand]:
+    """The range of taps that are in the image for an output of the phase."""
+    place = f.add(f.mul(unit, phase.stride), phase.shift)
+    first, stop = f.index(0), f.index(phase.taps)
+    if phase.shift < 0:
+        first = f.smax(f.sdiv(f.sub(phase.dilation - 1, place), phase.dilation), 0)
+    if (phase.count - 1) * phase.stride + phase.shift + (phase.taps - 1) * phase.dilation >= dim.x:
+        left = f.smax(f.sub(dim.x, place), 0)
+        stop = f.smin(f.sdiv(f.add(left, phase.dilation - 1), phase.dilation), stop)
+    return first, stop
+
+
+def most_pixels(target: Target, taps: int) -> int:
+    """How many sums a tile may hold beside the weights of a tap row and a vector of input."""
+    return max(2, min(PIXELS, target.vector_registers - min(taps, 8) - 3))
+
+
 @dataclass(frozen=True, eq=False)
 class _Rows:
     """The rows of one phase in a block."""
@@ -76,6 +141,7 @@ class _Rows:
         (image, plane), (first, end) = sheet, rows
         depth, height, width = self.phase
         compute, steps, dims = compute_dtype(spec.dtype), spec.y_steps(), spec.space
+        limit = most_pixels(f.target, width.taps)
         with (
             f.when(f.compare("LT", plane, depth.count)),
             f.loop(first, f.smin(end, height.count), name="row") as row,
@@ -88,64 +154,130 @@ class _Rows:
             place = f.add(f.add(place, f.mul(y_row, steps[2])), width.offset * steps[3])
             y = f.offset(f.parameter("y"), place, spec.result or spec.dtype)
             moved = f.mul(f.sub(row, first), height.stride * self.source.row)
-            line = f.offset(self.source.origin, moved, compute)
+            line = f.offset(self.source.origin, f.add(moved, self._first_tap()), compute)
+            taps = (self._taps(depth, dims[0], plane), self._taps(height, dims[1], row))
             multiplier = spec.features // spec.channels
             with f.loop(0, multiplier, name="filter") as j:
                 at = f.add(f.mul(j, spec.packed_taps()), self.before)
                 weights = f.offset(f.parameter("w"), f.mul(at, spec.channels), compute)
-                lanes = f.target.lanes(item_bytes(compute))
+                for run in columns(width, dims[2], limit, spec.copies()):
+                    last = run.first + run.count * run.pixels
+                    with f.loop(run.first, last, run.pixels, name="pixel") as start:
+                        start = f.index(run.first) if run.count == 1 else start
+                        _Tile(self, run, start, taps).emit(line, weights, y, (pixel, j))
 
-                def body(channel: Operand, mask: Operand | None) -> None:
-                    feature = f.add(f.mul(channel, multiplier), j)
-                    a, b = f.offset(line, channel, compute), f.offset(weights, channel, compute)
-                    self._pixels(a, b, y, (pixel, feature), (lanes, mask))
+    def _first_tap(self) -> int:
+        """Where the phase's first tap is, from the first element that any phase reads."""
+        steps = (self.source.plane, self.source.row, self.source.column)
+        lows = [extent(dim).low for dim in self.spec.space]
+        return sum(
+            (part.shift - low) * step
+            for part, low, step in zip(self.phase, lows, steps, strict=True)
+            if part.taps
+        )
 
-                f.strips(spec.channels, lanes, body, "channel")
+    def _taps(self, phase: Phase, dim: Dim, unit: Operand) -> tuple[Operand, Operand]:
+        if self.spec.copies():
+            return self.f.index(0), self.f.index(phase.taps)
+        return taps_inside(self.f, phase, dim, unit)
 
-    def _pixels(
-        self,
-        line: Operand,
-        weights: Operand,
-        y: Operand,
-        at: tuple[Operand, Operand],
+
+@dataclass(frozen=True, eq=False)
+class _Tile:
+    """Neighbouring pixels of a row, from `start` on, with the taps of planes and rows."""
+
+    rows: _Rows
+    run: Columns
+    start: Operand
+    taps: tuple[tuple[Operand, Operand], tuple[Operand, Operand]]
+
+    def emit(self, a: Operand, b: Operand, y: Operand, at: tuple[Operand, Operand]) -> None:
+        """All channels; `at` has the row's first pixel and the number of the filter."""
+        f, spec = self.rows.f, self.rows.spec
+        compute = compute_dtype(spec.dtype)
+        lanes = f.target.lanes(item_bytes(compute))
+        pixel, number = at
+
+        def body(channel: Operand, mask: Operand | None) -> None:
+            feature = f.add(f.mul(channel, spec.features // spec.channels), number)
+            line, weights = f.offset(a, channel, compute), f.offset(b, channel, compute)
+            self._store(y, (pixel, feature), self._sums(line, weights, (lanes, mask)), mask)
+
+        f.strips(spec.channels, lanes, body, "channel")
+
+    def _sums(
+        self, a: Operand, b: Operand, width: tuple[int, Operand | None]
+    ) -> tuple[Operand, ...]:
+        """The sums of a vector of channels; a and b at the first tap of the row's first pixel."""
+        rows, f, spec = self.rows, self.rows.f, self.rows.spec
+        compute = compute_dtype(spec.dtype)
+        depth, height, column = rows.phase
+        totals = zeros(compute, self.run.pixels, width[0])
+        if 0 in (depth.taps, height.taps, column.taps):
+            return totals
+        source = rows.source
+        a = f.offset(a, f.mul(self.start, column.stride * source.column), compute)
+        planes = self.taps[0]
+        if depth.taps == 1 and planes[0].constant is not None:
+            return self._plane(a, b, totals, width)
+        with f.carried_loop(*planes, totals, name="plane") as loop:
+            moved = f.mul(loop.index, depth.dilation * source.plane)
+            tap = f.mul(loop.index, height.taps * column.taps * spec.channels)
+            plane = f.offset(a, moved, compute)
+            loop.next(*self._plane(plane, f.offset(b, tap, compute), loop.values, width))
+        return loop.results
+
+    def _plane(
+        self, a: Operand, b: Operand, totals: tuple[Operand, ...],
         width: tuple[int, Operand | None],
-    ) -> None:
-        """One row of output for one vector of channels."""
-        f, phase = self.f, self.phase[2]
-        whole = phase.count - phase.count % PIXELS
-        with f.loop(0, whole, PIXELS, name="pixel") as first:
-            self._tile(line, weights, y, at, width, first, PIXELS)
-        with f.loop(whole, phase.count, name="pixel") as first:
-            self._tile(line, weights, y, at, width, first, 1)
+    ) -> tuple[Operand, ...]:  # fmt: skip
+        """Adds the products of the tap rows of one plane."""
+        rows, f, spec = self.rows, self.rows.f, self.rows.spec
+        compute = compute_dtype(spec.dtype)
+        _, height, column = rows.phase
+        with f.carried_loop(*self.taps[1], totals, name="tap") as loop:
+            moved = f.mul(loop.index, height.dilation * rows.source.row)
+            tap = f.mul(loop.index, column.taps * spec.channels)
+            line = f.offset(a, moved, compute)
+            loop.next(*self._row(line, f.offset(b, tap, compute), loop.values, width))
+        return loop.results
 
-    def _tile(
-        self,
-        line: Operand,
-        weights: Operand,
-        y: Operand,
-        at: tuple[Operand, Operand],
+    def _row(
+        self, a: Operand, b: Operand, totals: tuple[Operand, ...],
         width: tuple[int, Operand | None],
-        first: Operand,
-        pixels: int,
-    ) -> None:
-        f, spec, source = self.f, self.spec, self.source
-        compute, steps, (lanes, mask) = compute_dtype(spec.dtype), spec.y_steps(), width
-        column = self.phase[2]
-        a = f.offset(line, f.mul(first, column.stride * source.column), compute)
-        totals = list(zeros(compute, pixels, lanes))
-        for number, place in enumerate(self._tap_offsets()):
-            tap = f.offset(weights, number * spec.channels, compute)
-            weight = f.load_at(tap, compute, lanes, mask)
-            for m in range(pixels):
-                offset = place + m * column.stride * source.column
-                value = f.load_at(f.offset(a, offset, compute), compute, lanes, mask)
-                totals[m] = multiply_add(f, value, weight, totals[m])
-        result = spec.result or spec.dtype
+    ) -> tuple[Operand, ...]:  # fmt: skip
+        """Adds the products of one tap row: each input vector meets the taps that reach it."""
+        rows, f, spec = self.rows, self.rows.f, self.rows.spec
+        compute, column, (lanes, mask) = compute_dtype(spec.dtype), rows.phase[2], width
+        weights = [
+            f.load_at(f.offset(b, t * spec.channels, compute), compute, lanes, mask)
+            for t in range(column.taps)
+        ]
+        found = list(totals)
+        for place, meets in meeting(self.run, column, spec.space[2]):
+            value = f.load_at(
+                f.offset(a, place * rows.source.column, compute), compute, lanes, mask
+            )
+            for m, t in meets:
+                found[m] = multiply_add(f, value, weights[t], found[m])
+        return tuple(found)
+
+    def _store(
+        self, y: Operand, at: tuple[Operand, Operand], sums: tuple[Operand, ...],
+        mask: Operand | None,
+    ) -> None:  # fmt: skip
+        """The sums, through the epilogue."""
+        f, spec = self.rows.f, self.rows.spec
+        compute, steps, result = (
+            compute_dtype(spec.dtype),
+            spec.y_steps(),
+            spec.result or spec.dtype,
+        )
         (pixel, feature), period = at, spec.space[2].period
         strides = (steps[3], spec.features // spec.channels * steps[4])
         view = View(f.offset(y, f.mul(feature, steps[4]), result), result, strides)
-        for m, total in enumerate(totals):
-            moved = f.mul(f.add(first, m), period)
+        for m, total in enumerate(sums):
+            moved = f.mul(f.add(self.start, m), period)
             stored: Operand | None
             if spec.epilogue is None:
                 stored = f.convert(total, compute, result)
@@ -154,12 +286,20 @@ class _Rows:
             if stored is not None:
                 f.store(view, [moved, 0], stored, mask=mask)
 
-    def _tap_offsets(self) -> list[int]:
-        """Displacements of the phase's taps in the input."""
-        extents = [extent(dim) for dim in self.spec.space]
-        steps = (self.source.plane, self.source.row, self.source.column)
-        result = [0]
-        for part, reads, step in zip(self.phase, extents, steps, strict=True):
-            places = [(part.shift - reads.low + j * part.dilation) * step for j in range(part.taps)]
-            result = [before + place for before in result for place in places]
-        return result
+
+def meeting(run: Columns, phase: Phase, dim: Dim) -> list[tuple[int, list[tuple[int, int]]]]:
+    """The input columns of a tile, from that of its first pixel's first tap on, in order.
+
+    Each with the pixels and taps that meet there; at an edge those outside of the image are gone.
+    """
+    found: dict[int, list[tuple[int, int]]] = {}
+    for m in range(run.pixels):
+        for t in range(phase.taps):
+            place = m * phase.stride + t * phase.dilation
+            column = run.first * phase.stride + phase.shift + place
+            if not run.edge or 0 <= column < dim.x:
+                found.setdefault(place, []).append((m, t))
+    return sorted(found.items())
+
+
+__all__ = ["Columns", "columns", "emit_depthwise", "emit_pack_depthwise", "meeting"]

@@ -211,6 +211,8 @@ class ConvSpec:
         """Whether the input goes through a padded buffer."""
         if self.prologue or compute_dtype(self.dtype) != self.dtype or self.x_steps()[4] != 1:
             return True
+        if self.depthwise:
+            return False  # its tiles leave out what is outside of the image
         for dim in self.space:
             reads = extent(dim)
             if reads.low < 0 or reads.low + reads.size(reads.units) > dim.x:

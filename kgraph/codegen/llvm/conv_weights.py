@@ -22,7 +22,7 @@ from typing import Any
 
 from kgraph.codegen.llvm.conv_input import Input, buffer_of, locate
 from kgraph.codegen.llvm.conv_spec import ConvSpec, Phases, Tap, each_tap, extent, tile_heights
-from kgraph.codegen.llvm.conv_weights_depthwise import emit_depthwise_weights
+from kgraph.codegen.llvm.conv_weights_depthwise import emit_depthwise_weights, zero_elements
 from kgraph.codegen.llvm.emit import I64, PTR, Function, Index, Module, Operand, View, item_bytes
 from kgraph.codegen.llvm.gemm_spec import GemmSpec
 from kgraph.codegen.llvm.gemm_store import Store
@@ -80,6 +80,9 @@ class WeightsSpec:
 
     def scratch_bytes(self, target: Target) -> int:
         """Bytes of private memory that one call needs."""
+        if self.conv.depthwise:
+            zeros = zero_elements(self.conv) * item_bytes(compute_dtype(self.conv.dtype)) + 128
+            return self.conv.scratch_bytes(target) if self.conv.copies() else zeros
         rows, columns = self.conv.space[1], self.conv.space[2]
         panel = self.block(target) * rows.period * columns.y * self.conv.shape(target).columns
         elements = self.input_elements(target) + panel * self.sheets(target)

@@ -1,22 +1,34 @@
 """The weight gradient of a depthwise convolution: vectors over channels, a sum for each tap.
 
-For a vector of channels and up to `TAPS` taps the sums stay in registers while all pixels of the
-images pass by; they are added to dw in the end.
+For a vector of channels and some tap rows the sums stay in registers while all pixels of a block
+pass by; they are added to dw in the end. A tile of neighbouring pixels holds its dy in registers
+and loads each vector of x once, for all taps that meet it. x is read in place: a row outside of the
+image is a row of zeros in the scratch memory, columns outside are left out as in conv_depthwise.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from kgraph.codegen.llvm.conv_depthwise import Columns, columns, meeting
 from kgraph.codegen.llvm.conv_input import Input, locate
-from kgraph.codegen.llvm.conv_spec import ConvSpec, Phases, extent
-from kgraph.codegen.llvm.emit import Function, Operand, View, item_bytes
+from kgraph.codegen.llvm.conv_spec import ConvSpec, Dim, Phase, Phases, extent
+from kgraph.codegen.llvm.emit import Function, Index, Operand, View, item_bytes
 from kgraph.codegen.llvm.gemm_tile import compute_dtype, multiply_add, zeros
 
 TAPS = 9
 
 PrologueDy = Callable[[Function, Operand, Operand, Operand, "Operand | None"], Operand]
+
+# Of a tap row: the indices of its plane and row, and the taps in it that are summed together.
+TapRow = tuple[int, int, range]
+
+
+def zero_elements(spec: ConvSpec) -> int:
+    """Elements of the row of zeros."""
+    width = extent(spec.space[2])
+    return (width.size(width.units) - 1) * spec.x_steps()[3] + spec.channels
 
 
 def emit_depthwise_weights(f: Function, spec: ConvSpec, prologue: PrologueDy | None) -> None:
@@ -24,6 +36,10 @@ def emit_depthwise_weights(f: Function, spec: ConvSpec, prologue: PrologueDy | N
     planes, rows, _ = (extent(dim) for dim in spec.space)
     first = f.mul(f.parameter("lo"), planes.units)
     last = f.mul(f.parameter("hi"), planes.units)
+    nothing = f.align_up(f.parameter("scratch"), 64)
+    if not spec.copies():
+        compute = compute_dtype(spec.dtype)
+        f.fill_bytes(nothing, 0, zero_elements(spec) * item_bytes(compute))
     with (
         f.loop(first, last, name="sheet") as sheet,
         f.loop(0, rows.units, spec.block(f.target), name="block") as row,
@@ -32,7 +48,7 @@ def emit_depthwise_weights(f: Function, spec: ConvSpec, prologue: PrologueDy | N
         at = (f.sdiv(sheet, planes.units), f.srem(sheet, planes.units))
         source = locate(f, spec, at, row, f.sub(end, row))
         for phase in spec.phases():
-            _Sums(f, spec, prologue, phase, source).emit(at, (row, end))
+            _Sums(f, spec, prologue, phase, source, nothing).emit(at, (row, end))
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,79 +60,150 @@ class _Sums:
     prologue: PrologueDy | None
     phase: Phases
     source: Input
+    nothing: Operand  # a row of zeros
 
     def emit(self, at: tuple[Operand, Operand], rows: tuple[Operand, Operand]) -> None:
         """Vectors of channels, filters of a channel, groups of taps."""
         f, spec = self.f, self.spec
         multiplier = spec.features // spec.channels
         lanes = f.target.lanes(item_bytes(compute_dtype(spec.dtype)))
-        taps = self._taps()
 
         def body(channel: Operand, mask: Operand | None) -> None:
             with f.loop(0, multiplier, name="filter") as j:
                 feature = f.add(f.mul(channel, multiplier), j)
-                for start in range(0, len(taps), TAPS):
-                    some = taps[start : start + TAPS]
-                    self._group(some, at, rows, (channel, feature), (lanes, mask))
+                for group in self._groups():
+                    self._group(group, at, rows, (channel, feature), (lanes, mask))
 
         with f.when(f.compare("LT", at[1], self.phase[0].count)):
             f.strips(spec.channels, lanes, body, "channel")
 
-    def _taps(self) -> list[tuple[int, int]]:
-        """(displacement in the input, place in dw) of every tap of the phase."""
-        source, steps = self.source, self.spec.w_steps()
-        result = [(0, 0)]
-        distances = (source.plane, source.row, source.column)
-        for part, dim, distance, step in zip(
-            self.phase, self.spec.space, distances, steps[:3], strict=True
-        ):
-            low = extent(dim).low
-            places = []
-            for j in range(part.taps):
-                tap = part.tap + j * part.tap_step
-                tap = dim.taps - 1 - tap if dim.reverse else tap
-                places.append(((part.shift - low + j * part.dilation) * distance, tap * step))
-            result = [(a + c, b + d) for a, b in result for c, d in places]
-        return result
+    def _groups(self) -> list[list[TapRow]]:
+        """Tap rows, or parts of long ones, whose sums fit in the registers together."""
+        depth, height, width = self.phase
+        found: list[list[TapRow]] = []
+        room = 0
+        for plane in range(depth.taps):
+            for row in range(height.taps):
+                for start in range(0, width.taps, TAPS):
+                    taps = range(start, min(start + TAPS, width.taps))
+                    if not found or len(taps) > room:
+                        found.append([])
+                        room = TAPS
+                    found[-1].append((plane, row, taps))
+                    room -= len(taps)
+        return found
 
     def _group(
         self,
-        taps: list[tuple[int, int]],
+        group: Sequence[TapRow],
         at: tuple[Operand, Operand],
         rows: tuple[Operand, Operand],
         place: tuple[Operand, Operand],
         width: tuple[int, Operand | None],
     ) -> None:
-        f, spec, source = self.f, self.spec, self.source
+        f, spec = self.f, self.spec
         (image, plane), (first, end), (channel, feature), (lanes, mask) = at, rows, place, width
         compute, dims = compute_dtype(spec.dtype), spec.space
         depth, height, column = self.phase
-        step = spec.features // spec.channels
         y_plane = f.add(f.mul(plane, dims[0].period), depth.offset)
-        start = zeros(compute, len(taps), lanes)
-        stop = f.smin(end, height.count)
-        with f.carried_loop(first, stop, start, name="row") as outer:
-            y_row = f.add(f.mul(outer.index, dims[1].period), height.offset)
-            line = f.mul(f.sub(outer.index, first), height.stride * source.row)
-            with f.carried_loop(0, column.count, outer.values, name="pixel") as loop:
-                y_column = f.add(f.mul(loop.index, dims[2].period), column.offset)
-                dy = self._dy((image, y_plane, y_row, y_column), feature, width)
-                moved = f.add(line, f.mul(loop.index, column.stride * source.column))
-                x = f.offset(source.origin, f.add(moved, channel), compute)
-                values = [
-                    multiply_add(
-                        f, f.load_at(f.offset(x, shift, compute), compute, lanes, mask), dy, total
-                    )
-                    for (shift, _), total in zip(taps, loop.values, strict=True)
-                ]
-                loop.next(*values)
-            outer.next(*loop.results)
-        for (_, tap), total in zip(taps, outer.results, strict=True):
-            spread = step * spec.w_steps()[4]
-            dw = f.offset(f.parameter("dw"), f.add(f.mul(feature, spec.w_steps()[4]), tap), compute)
-            view = View(dw, compute, (spread,))
-            before = f.load(view, [0], lanes, mask=mask)
-            f.store(view, [0], f.add(before, total), mask=mask)
+        taps = [(j, i, t) for j, i, some in group for t in some]
+        sums = zeros(compute, len(taps), lanes)
+        pixels = 8 if f.target.vector_registers >= 32 else 4
+        with f.carried_loop(first, f.smin(end, height.count), sums, name="row") as loop:
+            y_row = f.add(f.mul(loop.index, dims[1].period), height.offset)
+            lines = [
+                f.offset(self._line(j, i, plane, loop.index, first), channel, compute)
+                for j, i, _ in group
+            ]
+            totals = loop.values
+            for run in columns(column, dims[2], pixels, spec.copies()):
+                last = run.first + run.count * run.pixels
+                with f.carried_loop(run.first, last, totals, run.pixels, name="pixel") as inner:
+                    start = f.index(run.first) if run.count == 1 else inner.index
+                    dy = [
+                        self._dy((image, y_plane, y_row, self._y_column(start, m)), feature, width)
+                        for m in range(run.pixels)
+                    ]
+                    inner.next(*self._tile(run, start, (group, lines), dy, inner.values, width))
+                totals = inner.results
+            loop.next(*totals)
+        for tap, total in zip(taps, loop.results, strict=True):
+            self._add(tap, feature, total, mask)
+
+    def _y_column(self, start: Operand, m: int) -> Operand:
+        column, period = self.phase[2], self.spec.space[2].period
+        return self.f.add(self.f.mul(self.f.add(start, m), period), column.offset)
+
+    def _line(self, j: int, i: int, plane: Operand, row: Operand, first: Operand) -> Operand:
+        """Where the input of a tap row begins, for a row of outputs: the zeros if it is outside."""
+        f, spec, source = self.f, self.spec, self.source
+        depth, height, column = self.phase
+        planes, rows, widths = (extent(dim) for dim in spec.space)
+        place = (depth.shift - planes.low + j * depth.dilation) * source.plane
+        place += (height.shift - rows.low + i * height.dilation) * source.row
+        place += (column.shift - widths.low) * source.column
+        moved = f.mul(f.sub(row, first), height.stride * source.row)
+        compute = compute_dtype(spec.dtype)
+        line = f.offset(source.origin, f.add(moved, place), compute)
+        if spec.copies():
+            return line
+        for part, dim, tap, unit in (
+            (depth, spec.space[0], j, plane), (height, spec.space[1], i, row)
+        ):  # fmt: skip
+            low, high = _reach(part, tap)
+            if low < 0 or high >= dim.x:
+                at = f.add(f.mul(unit, part.stride), part.shift + tap * part.dilation)
+                inside = f.compare("LT", at, dim.x, signed=False)
+                zeros_here = f.offset(self.nothing, self._shift(column, spec.space[2]), compute)
+                line = f.select(inside, line, zeros_here)
+        return line
+
+    def _shift(self, column: Phase, dim: Dim) -> int:
+        """Elements from the start of the zeros to where a line of them begins."""
+        return (column.shift - extent(dim).low) * self.source.column
+
+    def _tile(
+        self,
+        run: Columns,
+        start: Operand,
+        lines: tuple[Sequence[TapRow], Sequence[Operand]],
+        dy: Sequence[Operand],
+        totals: Sequence[Operand],
+        width: tuple[int, Operand | None],
+    ) -> list[Operand]:
+        """Adds the products of neighbouring pixels to the sums of the taps."""
+        f, spec, (lanes, mask) = self.f, self.spec, width
+        compute, column = compute_dtype(spec.dtype), self.phase[2]
+        found, before = list(totals), 0
+        moved = f.mul(start, column.stride * self.source.column)
+        for (_, _, taps), line in zip(*lines, strict=True):
+            a = f.offset(line, moved, compute)
+            for place, meets in meeting(run, column, spec.space[2]):
+                some = [(m, t) for m, t in meets if t in taps]
+                if not some:
+                    continue
+                x = f.offset(a, place * self.source.column, compute)
+                value = f.load_at(x, compute, lanes, mask)
+                for m, t in some:
+                    at = before + t - taps.start
+                    found[at] = multiply_add(f, value, dy[m], found[at])
+            before += len(taps)
+        return found
+
+    def _add(
+        self, tap: tuple[int, int, int], feature: Operand, total: Operand, mask: Operand | None
+    ) -> None:
+        """Adds a sum to dw."""
+        f, spec = self.f, self.spec
+        compute, steps = compute_dtype(spec.dtype), spec.w_steps()
+        place: Index = f.mul(feature, steps[4])
+        for number, part, dim, step in zip(tap, self.phase, spec.space, steps, strict=False):
+            index = part.tap + number * part.tap_step
+            place = f.add(place, (dim.taps - 1 - index if dim.reverse else index) * step)
+        spread = spec.features // spec.channels * steps[4]
+        view = View(f.offset(f.parameter("dw"), place, compute), compute, (spread,))
+        before = f.load(view, [0], total.lanes, mask=mask)
+        f.store(view, [0], f.add(before, total), mask=mask)
 
     def _dy(
         self,
@@ -141,3 +228,12 @@ class _Sums:
         if self.prologue is None:
             return value
         return self.prologue(f, pixel, feature, value, mask)
+
+
+def _reach(part: Phase, tap: int) -> tuple[int, int]:
+    """The first and the last place that a tap reads."""
+    low = part.shift + tap * part.dilation
+    return low, low + max(part.count - 1, 0) * part.stride
+
+
+__all__ = ["emit_depthwise_weights", "zero_elements"]
