@@ -8,6 +8,7 @@ from kgraph.ir import (
     All,
     Combine,
     Dim,
+    Fact,
     Function,
     Locality,
     Op,
@@ -18,6 +19,7 @@ from kgraph.ir import (
     Value,
     bind_size,
     symbols_of,
+    users,
 )
 from kgraph.ir.cost import flops
 from kgraph.ir.ops.blocks import CHUNKS
@@ -162,14 +164,31 @@ def _sample(size: Size, batch: str) -> int:
 
 
 def peak_per_sample(fn: Function, batch: str) -> int:
-    """The most bytes that a sample has in use at a time, of the values that the function makes."""
+    """The most bytes that a sample has in use at a time, of the values that the function stores.
+
+    What fusion leaves in registers does not count: repetitions, and what only one elementwise op
+    reads, at the index at which it was made.
+    """
     last = {v: at for at, op in enumerate(fn.ops) for v in op.operands}
+    readers = users(fn)
+    returned = set(fn.results)
+
+    def passes_by(v: Value) -> bool:
+        if v in returned:
+            return False
+        if isinstance(v.op, BroadcastInDim | Iota):
+            return True
+        reads = readers.get(v, ())
+        return len(reads) == 1 and (
+            Fact.ELEMENTWISE in reads[0].facts and reads[0].results[0].shape == v.shape
+        )
+
     now = peak = 0
     weight = {
         v: bytes_per_sample(v.type, batch)
         for op in fn.ops
         for v in op.results
-        if carrier(v.type, batch) is not None
+        if carrier(v.type, batch) is not None and not passes_by(v)
     }
     for at, op in enumerate(fn.ops):
         now += sum(weight.get(v, 0) for v in op.results)

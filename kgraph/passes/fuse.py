@@ -211,7 +211,7 @@ class _Groups:
         if isinstance(op, _HEROES):
             return group.kind == "loop" and all(_is_epilogue(member) for member in group.ops)
         if isinstance(op, _EDGE):
-            return group.kind == "loop"
+            return group.kind in ("loop", "reduce")
         if group.kind == "reduce" and op in self._behind and op not in self._again:
             return False
         return Fact.ELEMENTWISE in op.facts

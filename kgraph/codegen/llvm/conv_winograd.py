@@ -35,8 +35,9 @@ from kgraph.codegen.llvm.gemm_tile import Streams, accumulate, zeros
 from kgraph.codegen.llvm.target import Target
 from kgraph.codegen.llvm.winograd import TAPS, Grid, transform
 from kgraph.codegen.llvm.winograd_tiles import SKEW, Cut, Reading, cut, emit_reading
+from kgraph.ir import Size, minimum
 
-MOST_TILES = 64  # of a block: more do not use the weights better
+MOST_TILES = 32  # of a block: more do not use the weights better
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,15 +86,10 @@ class WinogradSpec(ConvSpec):
         return self.panels(target) * self.shape(target).columns
 
     def rows(self, target: Target) -> int:
-        """Tiles of a block, a multiple of the register tile's rows.
-
-        No more than half of an image of many tiles, so that two threads share a single image.
-        """
+        """Tiles of a block, a multiple of the register tile's rows."""
         height = self.shape(target).rows
         each = self.points * (self.reading().width(target) + self.width(target))
-        most = min(target.l2 // 2 // (each * item_bytes(self.dtype)), MOST_TILES)
-        if self.tiles >= 2 * height:
-            most = min(most, (self.tiles + 1) // 2 + height - 1)
+        most = min(target.l2 * 3 // 4 // (each * item_bytes(self.dtype)), MOST_TILES)
         return max(1, most // height) * height
 
     def images(self, target: Target) -> int:
@@ -103,9 +99,11 @@ class WinogradSpec(ConvSpec):
     def units(self, batch: Any) -> Any:
         return batch * (1 if self.adjoint else self.tiles)
 
-    def per_launch(self, target: Target) -> int:
-        """Units that are worth a launch: a block."""
-        return self.images(target) if self.adjoint else self.rows(target)
+    def per_launch(self, target: Target, batch: Size) -> Size:
+        """Units that are worth a launch: a block, or half of what a single image has."""
+        if self.adjoint:
+            return self.images(target)
+        return minimum(self.rows(target), (self.units(batch) + 1) // 2)
 
     def panels(self, target: Target) -> int:
         return -(-self.features // self.shape(target).columns)
@@ -379,36 +377,48 @@ class _Output:
     def store(self, found: Grid, channel: Operand, mask: Operand | None) -> None:
         """Stores the pixels inside of the image, through the epilogue.
 
-        They go by the stack, so that the epilogue is written once for all rows, and, where tiles
-        reach over the border, columns.
+        Where that is long or tiles reach over the border they go by the stack, so that the epilogue
+        is written once for all rows, and perhaps columns.
         """
         f, spec = self.f, self.spec
         rows, columns = spec.cuts()
+        short = spec.epilogue is None or spec.inline_epilogue
+        if short and not (rows.ragged or columns.ragged):
+            for number, value in enumerate(x for line in found for x in line):
+                i, j = map(f.index, divmod(number, columns.tile))
+                self._pixel(value, i, j, channel, mask)
+            return
         lanes, dtype = spec.shape(f.target).lanes, spec.dtype
         count = rows.tile * columns.tile
         stack = f.alloca(register_type(dtype, lanes), count, name="tile")
         for number, value in enumerate(x for line in found for x in line):
             f.store_at(f.offset(stack, number * lanes, dtype), dtype, value)
         height = f.smin(self.left[0], rows.tile) if rows.ragged else f.index(rows.tile)
-        with f.loop(0, height, name="line") as i:
+        with f.loop(0, height, name="line") as row:
             if columns.ragged:
                 width = f.smin(self.left[1], columns.tile)
                 with f.loop(0, width, name="pixel") as pixel:
-                    self._pixel(stack, i, pixel, channel, mask)
+                    self._pixel(self._kept(stack, row, pixel), row, pixel, channel, mask)
             else:
-                for j in range(columns.tile):
-                    self._pixel(stack, i, f.index(j), channel, mask)
+                for number in range(columns.tile):
+                    place = f.index(number)
+                    self._pixel(self._kept(stack, row, place), row, place, channel, mask)
+
+    def _kept(self, stack: Operand, i: Operand, j: Operand) -> Operand:
+        """A pixel's vector from the stack."""
+        f, lanes, dtype = self.f, self.spec.shape(self.f.target).lanes, self.spec.dtype
+        number = f.add(f.mul(i, self.spec.cuts()[1].tile), j)
+        return f.load_at(f.offset(stack, f.mul(number, lanes), dtype), dtype, lanes)
 
     def _pixel(
-        self, stack: Operand, i: Operand, j: Operand, channel: Operand, mask: Operand | None
+        self, value: Operand, i: Operand, j: Operand, channel: Operand, mask: Operand | None
     ) -> None:
+        """A vector of channels of one pixel, through the epilogue."""
         f, spec = self.f, self.spec
-        steps, columns, dtype = spec.y_steps(), spec.cuts()[1], spec.dtype
-        lanes, result = spec.shape(f.target).lanes, spec.result or spec.dtype
-        number = f.add(f.mul(i, columns.tile), j)
-        value = f.load_at(f.offset(stack, f.mul(number, lanes), dtype), dtype, lanes)
+        steps, columns = spec.y_steps(), spec.cuts()[1]
+        result = spec.result or spec.dtype
         if spec.epilogue is None:
-            stored: Operand | None = f.convert(value, dtype, result)
+            stored: Operand | None = f.convert(value, spec.dtype, result)
         else:
             pixel = f.add(self.pixel, f.add(f.mul(i, columns.dim.y), j))
             stored = spec.epilogue(f, pixel, channel, value, mask)

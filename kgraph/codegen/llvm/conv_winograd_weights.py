@@ -1,8 +1,10 @@
 """The gradient of a convolution's weights by Winograd's algorithm.
 
-    blocks of tiles    V = B^T x B and Z = A dy A^T of a block stay in half of L2
-      points           dU[point] += V[point]^T Z[point], a matrix product whose k is the tiles
-    the end            dw += G^T dU G
+    blocks of tiles    V = B^T x B and Z = A dy A^T of a block stay in L2
+      rows of points
+        channels, features   dU = V^T Z of a row of points, a register tile each, whose k is the
+                       tiles; T += dU G while it is in L1, which is half of dU
+    the end            dw += G^T T
 
 The tiles are those of the forward convolution: outputs, and the inputs that they read; both become
 zero beyond a border. `lo, hi` counts images, and their tiles are summed in order.
@@ -13,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from kgraph.codegen.llvm.conv_weights import WeightsSpec
-from kgraph.codegen.llvm.conv_winograd import WinogradSpec, winograd_of
+from kgraph.codegen.llvm.conv_winograd import MOST_TILES, WinogradSpec, winograd_of
 from kgraph.codegen.llvm.emit import (
     I1,
     I64,
@@ -23,10 +25,11 @@ from kgraph.codegen.llvm.emit import (
     Operand,
     View,
     item_bytes,
+    register_type,
 )
 from kgraph.codegen.llvm.gemm_tile import Shape, Streams, accumulate, zeros
 from kgraph.codegen.llvm.target import Target
-from kgraph.codegen.llvm.winograd import transform
+from kgraph.codegen.llvm.winograd import multiply
 from kgraph.codegen.llvm.winograd_tiles import SKEW, Reading, emit_reading
 
 
@@ -50,29 +53,36 @@ class WinogradWeights(WeightsSpec):
         return spec.reading(), zs
 
     def widths(self, target: Target) -> tuple[int, int]:
-        """Elements of a row of V, and of Z and dU: whole register tiles."""
+        """Elements of a row of V, and of Z and T: whole register tiles."""
         vs, zs = self.readings()
         columns = self.winograd.shape(target).columns
         return vs.width(target), -(-zs.width(target) // columns) * columns
 
     def channels(self, target: Target) -> int:
-        """Rows of dU."""
+        """Rows of a plane of T."""
         rows = self.winograd.shape(target).rows
         return -(-self.winograd.channels // rows) * rows
 
+    @property
+    def halves(self) -> int:
+        """Planes of T: a row of points, times the taps of columns."""
+        rows, columns = self.winograd.cuts()
+        return rows.points * columns.dim.taps
+
     def rows(self, target: Target) -> int:
-        """Tiles of a block: what a point's product sums before it is added to dU."""
+        """Tiles of a block: what a product sums before it is added to T."""
         each = self.winograd.points * sum(self.widths(target)) * item_bytes(self.winograd.dtype)
-        return max(16, min(128, target.l2 // 2 // each) // 16 * 16)
+        return max(16, min(MOST_TILES, target.l2 * 5 // 8 // each) // 16 * 16)
 
     def planes(self, target: Target) -> tuple[int, int, int]:
-        """Elements between the planes of V, Z and dU."""
+        """Elements between the planes of V, Z and T."""
         rows, (v, z) = self.rows(target), self.widths(target)
         # A tile of channels may read a few beyond the last of V.
         return rows * v + SKEW, rows * z + SKEW, self.channels(target) * z + SKEW
 
     def scratch_bytes(self, target: Target) -> int:
-        elements = self.winograd.points * sum(self.planes(target))
+        v, z, t = self.planes(target)
+        elements = self.winograd.points * (v + z) + self.halves * t
         elements += max(reading.patch for reading in self.readings())
         return elements * item_bytes(self.winograd.dtype) + 128
 
@@ -97,10 +107,10 @@ class _Weights:
         f, spec, target = self.f, self.spec, self.f.target
         conv, dtype = spec.winograd, spec.winograd.dtype
         v = f.align_up(f.parameter("scratch"), 64)
-        v_plane, z_plane, u_plane = spec.planes(target)
+        v_plane, z_plane, t_plane = spec.planes(target)
         z = f.offset(v, conv.points * v_plane, dtype)
-        du = f.offset(z, conv.points * z_plane, dtype)
-        patch = f.offset(du, conv.points * u_plane, dtype)
+        half = f.offset(z, conv.points * z_plane, dtype)
+        patch = f.offset(half, spec.halves * t_plane, dtype)
         vs, zs = spec.readings()
         read_v = emit_reading(self.module, f"{f.name}.x", vs, v_plane)
         read_z = emit_reading(self.module, f"{f.name}.dy", zs, z_plane)
@@ -119,80 +129,100 @@ class _Weights:
                 dy = f.offset(f.parameter("dy"), f.mul(image, conv.y_steps()[0]), dtype)
                 f.call(read_v, [x, patch, row, column, f.offset(v, f.mul(tile, v_width), dtype)])
                 f.call(read_z, [dy, patch, row, column, f.offset(z, f.mul(tile, z_width), dtype)])
-            f.call(products, [v, z, du, count, f.compare("EQ", block, lo)])
+            f.call(products, [v, z, half, count, f.compare("EQ", block, lo)])
         with f.when(f.compare("LT", lo, hi)):
-            f.call(self._end(), [du, f.parameter("dw")])
+            f.call(self._end(), [half, f.parameter("dw")])
 
     def _products(self) -> str:
-        """`name(v, z, du, count, first)`: adds a block's products; the first stores them."""
+        """`name(v, z, half, count, first)`: adds a block to T; the first one is stored."""
         name, spec = f"{self.f.name}.products", self.spec
         conv, dtype, shape = spec.winograd, spec.winograd.dtype, spec.winograd.shape(self.f.target)
-        tile = self._tile(shape)
-        head = [("v", PTR), ("z", PTR), ("du", PTR), ("count", I64), ("first", I1)]
+        tile, turn = self._tile(shape), self._turn(shape)
+        head = [("v", PTR), ("z", PTR), ("half", PTR), ("count", I64), ("first", I1)]
         with self.module.function(name, head, internal=True) as f:
-            v, z, du, count, first = f.parameters
-            v_plane, z_plane, u_plane = spec.planes(f.target)
+            v, z, half, count, first = f.parameters
+            v_plane, z_plane, t_plane = spec.planes(f.target)
+            rows, columns = conv.cuts()
             width = spec.widths(f.target)[1]
+            sums = f.alloca(register_type(dtype, shape.lanes), _vectors(shape) * columns.points)
             with (
-                f.loop(0, conv.points, name="point") as point,
+                f.loop(0, rows.points, name="row") as row,
                 f.loop(0, conv.features, shape.columns, name="column") as column,
                 f.loop(0, conv.channels, shape.rows, name="channel") as channel,
             ):
-                a = f.offset(v, f.add(f.mul(point, v_plane), channel), dtype)
-                b = f.offset(z, f.add(f.mul(point, z_plane), column), dtype)
-                c = f.add(f.mul(point, u_plane), f.add(f.mul(channel, width), column))
-                f.call(tile, [a, b, f.offset(du, c, dtype), count, first])
+                with f.loop(0, columns.points, name="point") as point:
+                    number = f.add(f.mul(row, columns.points), point)
+                    a = f.offset(v, f.add(f.mul(number, v_plane), channel), dtype)
+                    b = f.offset(z, f.add(f.mul(number, z_plane), column), dtype)
+                    to = f.mul(point, _vectors(shape) * shape.lanes)
+                    f.call(tile, [a, b, f.offset(sums, to, dtype), count])
+                at = f.add(f.mul(channel, width), column)
+                at = f.add(f.mul(row, columns.dim.taps * t_plane), at)
+                f.call(turn, [sums, f.offset(half, at, dtype), first])
         return name
 
     def _tile(self, shape: Shape) -> str:
-        """`name(a, b, c, count, first)`: a register tile of dU."""
+        """`name(a, b, c, count)`: a register tile of dU, its vectors side by side."""
         name, spec, dtype = f"{self.f.name}.tile", self.spec, self.spec.winograd.dtype
-        head = [("a", PTR), ("b", PTR), ("c", PTR), ("count", I64), ("first", I1)]
+        head = [("a", PTR), ("b", PTR), ("c", PTR), ("count", I64)]
         v_width, z_width = spec.widths(self.f.target)
         with self.module.function(name, head, internal=True) as f:
-            a, b, c, count, first = f.parameters
-            places = [
-                f.offset(c, i * z_width + j * shape.lanes, dtype)
-                for i in range(shape.rows)
-                for j in range(shape.vectors)
-            ]
-            choice = f.choose(first)
-            with choice.then():
-                choice.give(*zeros(dtype, len(places), shape.lanes))
-            with choice.otherwise():
-                choice.give(*[f.load_at(place, dtype, shape.lanes) for place in places])
+            a, b, c, count = f.parameters
             masks = [None] * shape.vectors
             streams = Streams(dtype, a, range(shape.rows), v_width, b, z_width, shape.lanes, masks)
-            for place, value in zip(
-                places, accumulate(f, streams, count, choice.results), strict=True
-            ):
-                f.store_at(place, dtype, value)
+            start = zeros(dtype, _vectors(shape), shape.lanes)
+            for i, value in enumerate(accumulate(f, streams, count, start)):
+                f.store_at(f.offset(c, i * shape.lanes, dtype), dtype, value)
+        return name
+
+    def _turn(self, shape: Shape) -> str:
+        """`name(sums, half, first)`: T += dU G for a register tile of a row of points."""
+        name, spec, dtype = f"{self.f.name}.turn", self.spec, self.spec.winograd.dtype
+        head = [("sums", PTR), ("half", PTR), ("first", I1)]
+        plane, width = spec.planes(self.f.target)[2], spec.widths(self.f.target)[1]
+        columns = spec.winograd.cuts()[1]
+        with self.module.function(name, head, internal=True, noalias=True) as f:
+            sums, half, first = f.parameters
+            with f.loop(0, shape.rows, name="channel") as channel:
+                for j in range(shape.vectors):
+                    at = f.mul(f.add(f.mul(channel, shape.vectors), j), shape.lanes)
+                    source = f.offset(sums, at, dtype)
+                    values = [
+                        f.load_at(
+                            f.offset(source, point * _vectors(shape) * shape.lanes, dtype),
+                            dtype, shape.lanes,
+                        )
+                        for point in range(columns.points)
+                    ]  # fmt: skip
+                    to = f.offset(half, f.add(f.mul(channel, width), j * shape.lanes), dtype)
+                    found = multiply(f, columns.matrices.filter.T, values)
+                    places = [f.offset(to, tap * plane, dtype) for tap in range(len(found))]
+                    choice = f.choose(first)
+                    with choice.then():
+                        choice.give(*found)
+                    with choice.otherwise():
+                        before = [f.load_at(place, dtype, shape.lanes) for place in places]
+                        choice.give(*map(f.add, before, found))
+                    for place, value in zip(places, choice.results, strict=True):
+                        f.store_at(place, dtype, value)
         return name
 
     def _end(self) -> str:
-        """`name(du, dw)`: dw += G^T dU G."""
+        """`name(half, dw)`: dw += G^T T."""
         name, conv, dtype = f"{self.f.name}.end", self.spec.winograd, self.spec.winograd.dtype
-        with self.module.function(name, [("du", PTR), ("dw", PTR)], internal=True) as f:
-            du, dw = f.parameters
+        with self.module.function(name, [("half", PTR), ("dw", PTR)], internal=True) as f:
+            half, dw = f.parameters
             plane, width = self.spec.planes(f.target)[2], self.spec.widths(f.target)[1]
             rows, columns = conv.cuts()
             steps, lanes = conv.w_steps(), conv.shape(f.target).lanes
 
             def body(feature: Operand, mask: Operand | None) -> None:
-                source = f.offset(du, f.add(f.mul(channel, width), feature), dtype)
-                grid = [
-                    [
-                        f.load_at(
-                            f.offset(source, (i * columns.points + j) * plane, dtype), dtype, lanes
-                        )
-                        for j in range(columns.points)
-                    ]
-                    for i in range(rows.points)
-                ]
-                found = transform(f, rows.matrices.filter.T, columns.matrices.filter.T, grid)
+                source = f.offset(half, f.add(f.mul(channel, width), feature), dtype)
                 line = f.offset(dw, f.mul(channel, steps[3]), dtype)
-                for i, values in enumerate(found):
-                    for j, value in enumerate(values):
+                for j in range(columns.dim.taps):
+                    places = [(i * columns.dim.taps + j) * plane for i in range(rows.points)]
+                    values = [f.load_at(f.offset(source, x, dtype), dtype, lanes) for x in places]
+                    for i, value in enumerate(multiply(f, rows.matrices.filter.T, values)):
                         place = i * steps[1] + j * steps[2]
                         view = View(f.offset(line, place, dtype), dtype, (steps[4],))
                         before = f.load(view, [feature], lanes, mask=mask)
@@ -201,6 +231,11 @@ class _Weights:
             with f.loop(0, conv.channels, name="channel") as channel:
                 f.strips(conv.features, lanes, body, "feature")
         return name
+
+
+def _vectors(shape: Shape) -> int:
+    """Of a register tile."""
+    return shape.rows * shape.vectors
 
 
 def winograd_weights_of(spec: WeightsSpec, tile: int) -> WinogradWeights:

@@ -20,7 +20,7 @@ from kgraph.codegen.llvm.lower.dot import TILE
 from kgraph.codegen.llvm.lower.epilogue import Contraction, Epilogue
 from kgraph.codegen.llvm.lower.frame import Frame, Kernel
 from kgraph.codegen.llvm.target import Target
-from kgraph.ir import Size, Value
+from kgraph.ir import Size, Value, floordiv
 from kgraph.ir.ops.convolution import Convolution
 
 
@@ -51,7 +51,7 @@ class Forward:
 
     op: Convolution
     spec: ConvSpec
-    units: int
+    units: Size
     images: Size
 
     @staticmethod
@@ -63,7 +63,7 @@ class Forward:
         spec = replace(spec, result=result)
         images = size_of(op.lhs, op.roles.lhs, "b")
         if isinstance(spec, WinogradSpec):
-            return Forward(op, spec, spec.per_launch(target), images)
+            return Forward(op, spec, spec.per_launch(target, images), images)
         taps = prod(dim.taps for dim in spec.dims)
         each = 2 * taps * (spec.channels // spec.groups) * spec.features * spec.space[2].y
         rows = int(spec.units(1))
@@ -94,7 +94,7 @@ class Forward:
     def tiles(self) -> Size:
         """How many tiles there are."""
         units: Size = self.spec.units(self.images)
-        return (units + (self.units - 1)) // self.units
+        return floordiv(units + (self.units - 1), self.units)
 
     def launch(
         self, frame: Frame, epilogue: Epilogue | None, operands: Sequence[Operand],
@@ -110,7 +110,7 @@ class Forward:
         symbols = sorted(set(self.op.lhs.type.symbols) | set(_hook_symbols(epilogue)))
         arguments = [operands[0], packed, target, *others]
         frame.launch(
-            ("conv", name, own, str(self.images), self.units), "conv", arguments,
+            ("conv", name, own, str(self.images), str(self.units)), "conv", arguments,
             frame.size(self.tiles()), lambda k: self.write(k, name, epilogue), symbols,
         )  # fmt: skip
 
@@ -135,8 +135,9 @@ class Forward:
         f = k.f
         x, w, y = k.arguments[:3]
         others = k.arguments[3:]
-        lo = f.mul(k.index, self.units)
-        hi = f.smin(f.add(lo, self.units), k.size(self.spec.units(self.images)))
+        each = k.size(self.units)
+        lo = f.mul(k.index, each)
+        hi = f.smin(f.add(lo, each), k.size(self.spec.units(self.images)))
         call = [x, w, y, k.slab, lo, hi]
         if epilogue is not None:
             places = len(epilogue.contraction.inputs)
