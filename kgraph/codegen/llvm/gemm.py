@@ -6,7 +6,8 @@ Loop order, from the outside:
                        chunk up to about 2000, or chunks of 512 when k is unknown
     blocks of rows     so that their part of A stays in half of L2 while all panels pass by
     panels of columns  packed as they are met for the first time
-    tiles of rows      A from L1, the panel from L2: the register tile (gemm_tile.py)
+    tiles of rows      A from L1, the panel from L2: the register tile (gemm_tile.py), which
+                       brings a part of the next panel nearer where all are packed
 
 A is read in place when its rows are at known displacements that do not share cache sets, else
 packed. B is read in place when every element is used by one tile only (few rows), or when its rows
@@ -47,7 +48,15 @@ from kgraph.codegen.llvm.gemm_spec import (
     whole_panels,
 )
 from kgraph.codegen.llvm.gemm_store import Store
-from kgraph.codegen.llvm.gemm_tile import Shape, Streams, accumulate, compute_dtype, zeros
+from kgraph.codegen.llvm.gemm_tile import (
+    LINE,
+    UNROLL,
+    Shape,
+    Streams,
+    accumulate,
+    compute_dtype,
+    zeros,
+)
 
 __all__ = ["Epilogue", "GemmSpec", "emit_gemm", "emit_pack_b"]
 
@@ -245,6 +254,11 @@ class _Tiles:
                 a = f.offset(packed_a, place, gemm.compute)
             name = self._tile(count)
             arguments = [a, b, f.index(b_step), k, first, *columns, *ends]
+            if spec.packed_b:
+                # Each tile brings a part of the next panel nearer.
+                done = f.mul(f.udiv(f.sub(first, row), height), f.mul(k, LINE // UNROLL))
+                panel = f.mul(gemm.k, gemm.shape.columns * item_bytes(gemm.compute))
+                arguments.append(f.offset_bytes(b, f.add(panel, done)))
             f.call(name, [*arguments, *(f.parameter(name) for name, _ in _passed(spec))])
 
         whole = f.sub(row_end, f.srem(f.sub(row_end, row), height))
@@ -277,6 +291,7 @@ def _emit_tile(gemm: _Gemm, name: str, rows: int) -> None:
     spec, shape = gemm.spec, gemm.shape
     head = [("a", PTR), ("b", PTR), ("b_step", I64), ("k", I64), ("row", I64), ("column", I64),
             ("left", I64), ("first", I1), ("last", I1)]  # fmt: skip
+    head += [("ahead", PTR)] if spec.packed_b else []
     with gemm.module.function(name, [*head, *_passed(spec)], internal=True) as f:
         packed = not gemm.direct_a
         row_step = 1 if packed else spec.a_strides[0] or 0
@@ -298,9 +313,10 @@ def _emit_tile(gemm: _Gemm, name: str, rows: int) -> None:
                 for v in range(shape.vectors)
             ]
             streams = Streams(
-                compute, f.parameter("a"), offsets, a_step, f.parameter("b"), b_step, lanes, masks
-            )
-            unroll = 4 if rows == shape.rows else 2
+                compute, f.parameter("a"), offsets, a_step, f.parameter("b"), b_step, lanes, masks,
+                ahead=f.parameter("ahead") if spec.packed_b else None,
+            )  # fmt: skip
+            unroll = UNROLL if rows == shape.rows else 2
             start = zeros(compute, rows * shape.vectors, lanes)
             return accumulate(f, streams, k, start, unroll)
 

@@ -23,6 +23,9 @@ from kgraph.codegen.llvm.emit import (
 )
 from kgraph.codegen.llvm.target import Target
 
+LINE = 64  # bytes of a cache line
+UNROLL = 4  # steps of k in a turn of the loop
+
 
 def compute_dtype(dtype: str) -> str:
     """The dtype in which products of this dtype are summed."""
@@ -86,7 +89,8 @@ class Streams:
     """What a tile reads: pointers at k = 0 and how they move with k, in elements.
 
     `rows` are the displacements of the tile's rows in A; `masks` has one per vector of B, or None
-    for a whole one.
+    for a whole one. `ahead` is memory that will be wanted soon: a line of it is brought to L2 in
+    each turn of the loop.
     """
 
     dtype: str
@@ -97,10 +101,11 @@ class Streams:
     b_step: Index
     lanes: int
     masks: Sequence[Operand | None]
+    ahead: Operand | None = None
 
 
 def accumulate(
-    f: Function, streams: Streams, k: Index, initial: Sequence[Operand], unroll: int = 4
+    f: Function, streams: Streams, k: Index, initial: Sequence[Operand], unroll: int = UNROLL
 ) -> tuple[Operand, ...]:
     """Adds the products over `k` steps to the accumulators (row-major: rows, then vectors)."""
     count = f.index(k)
@@ -113,6 +118,8 @@ def accumulate(
         with f.carried_loop(0, whole, totals, step=unroll, name="k") as loop:
             a = f.offset(streams.a, f.mul(loop.index, streams.a_step), streams.dtype)
             b = f.offset(streams.b, f.mul(loop.index, streams.b_step), streams.dtype)
+            if streams.ahead is not None:
+                f.prefetch(f.offset_bytes(streams.ahead, f.mul(loop.index, LINE // unroll)), 2)
             values = loop.values
             for step in range(unroll):
                 values = _step(f, streams, a, b, step, values)

@@ -189,12 +189,11 @@ class Memory(Convert):
         value = constant(byte, _I8) if isinstance(byte, int) else byte
         self._block("memset.p0.i64", to, value, count)
 
-    def prefetch(self, pointer: Operand, write: bool = False) -> None:
-        """Asks for the cache line of the pointer."""
+    def prefetch(self, pointer: Operand, level: int = 1, write: bool = False) -> None:
+        """Asks for the cache line that holds the address, into the cache of this level."""
         self._declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
-        self.statement(
-            f"call void @llvm.prefetch.p0(ptr {pointer.text}, i32 {int(write)}, i32 3, i32 1)"
-        )
+        flags = f"i32 {int(write)}, i32 {4 - level}, i32 1"
+        self.statement(f"call void @llvm.prefetch.p0(ptr {pointer.text}, {flags})")
 
     def declare_masked(self, kind: str, vector: Type) -> None:
         """Declares the masked load, store, gather or scatter of a vector type."""
