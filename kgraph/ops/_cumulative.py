@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from kgraph.ir import Dim
 from kgraph.ops._arithmetic import add, multiply
 from kgraph.ops._common import axis_of, entered, reshaped
+from kgraph.ops._creation import full_like
 from kgraph.ops._dispatch import op
 from kgraph.ops._dtypes import standardize_dtype
 from kgraph.ops._logic import isnan, where
+from kgraph.ops._operators import FUNCTIONS
 from kgraph.ops._promote import dtype_of
 from kgraph.ops._reductions import sum as total
 from kgraph.ops._shapes import cut, moveaxis
@@ -29,14 +32,19 @@ def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
 
 
 def _running(x: Any, axis: int | None, dtype: Any, kind: str, neutral: int) -> Any:
-    """Doubling: after step k each element has taken in the 2**k before it."""
+    """Doubling: after step k each element has taken in the 2**k before it.
+
+    Along a size that only the running program knows, one element after the other.
+    """
     wanted = standardize_dtype(dtype) if dtype is not None else dtype_of(x)
     context, value = entered(x, "int32" if wanted == "bool" else wanted)
     b = context.b
     if axis is None:
         value, axis = reshaped(b, value, (value.type.size,)), 0
     dim = axis_of(axis, value.type.rank)
-    n, rank = int(value.type.shape[dim]), value.type.rank
+    n, rank = value.type.shape[dim], value.type.rank
+    if isinstance(n, Dim):
+        return _one_by_one(context.wrap(value), dim, add if kind == "add" else multiply, neutral)
     start = b.constant(neutral, value.type.dtype)
     step = 1
     while step < n:
@@ -45,6 +53,17 @@ def _running(x: Any, axis: int | None, dtype: Any, kind: str, neutral: int) -> A
         value = getattr(b, kind)(value, shifted)
         step *= 2
     return context.wrap(value)
+
+
+def _one_by_one(x: Any, dim: int, combine: Any, neutral: int) -> Any:
+    rows = moveaxis(x, dim, 0)
+    start = full_like(rows[0], neutral)
+
+    def step(carry: Any, row: Any) -> tuple[Any, Any]:
+        found = combine(carry, row)
+        return found, found
+
+    return moveaxis(FUNCTIONS["scan"](step, start, rows)[1], 0, dim)
 
 
 @op("numpy.Nancumsum")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from kgraph.ir import Size, Value
+from kgraph.ir import Dim, Size, Value, maximum
 from kgraph.ops._dispatch import op
+from kgraph.ops._operators import FUNCTIONS
 from kgraph.ops._promote import dtype_of
 from kgraph.ops._shapes import cut
 from kgraph.ops._trace import context_of
@@ -43,7 +44,10 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = N
     if mode not in ("edge", "reflect", "symmetric"):
         raise ValueError(f"`mode` must be constant, edge, reflect or symmetric; got {mode!r}")
     for dim, (before, behind) in enumerate(widths):
-        value = _mirrored(b, value, dim, int(before), int(behind), mode)
+        if isinstance(value.type.shape[dim], Dim) and mode != "edge" and (before or behind):
+            value = context.lift(_looked_up(context.wrap(value), dim, before, behind, mode))
+        else:
+            value = _mirrored(b, value, dim, int(before), int(behind), mode)
     return context.wrap(value)
 
 
@@ -62,6 +66,15 @@ def _widths(pad_width: Any, rank: int) -> list[tuple[Size, Size]]:
     if len(pairs) != rank:
         raise ValueError(f"`pad_width` must have a pair for each of {rank} dims; got {pad_width}")
     return pairs
+
+
+def _looked_up(x: Any, dim: int, before: Size, behind: Size, mode: str) -> Any:
+    """One dim of unknown size mirrored: each place looks up the element that it repeats."""
+    n, twice = x.shape[dim], 1 if mode == "symmetric" else 0  # whether the ends stand twice
+    period = maximum(n * 2 - 2 + 2 * twice, 1)
+    places = FUNCTIONS["arange"](n + before + behind, dtype="int32")
+    places = FUNCTIONS["mod"](places - before, period)
+    return FUNCTIONS["take"](x, FUNCTIONS["minimum"](places, period - twice - places), dim)
 
 
 def _mirrored(b: Any, value: Value, dim: int, before: int, behind: int, mode: str) -> Value:

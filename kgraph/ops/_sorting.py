@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from kgraph.ir import Dim
+from kgraph.ir import Dim, Size, product
+from kgraph.ir import maximum as largest
 from kgraph.ops._arithmetic import add, divide, maximum, minimum, multiply, subtract
 from kgraph.ops._common import axes_of, axis_of, entered, reshaped
 from kgraph.ops._core import cast
@@ -16,6 +17,7 @@ from kgraph.ops._dispatch import op
 from kgraph.ops._functions import ceil, floor
 from kgraph.ops._indexing import take, take_along_axis
 from kgraph.ops._logic import equal, greater, isnan, less, less_equal, where
+from kgraph.ops._operators import FUNCTIONS
 from kgraph.ops._promote import common_dtype
 from kgraph.ops._reductions import any as any_of
 from kgraph.ops._reductions import sum as total
@@ -89,22 +91,31 @@ def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
         raise ValueError(f"`side` must be 'left' or 'right'; got {side!r}")
     dtype = common_dtype(sorted_sequence, values)
     sequence, wanted = cast(sorted_sequence, dtype), cast(values, dtype)
-    n = int(sequence.shape[0])
+    n = sequence.shape[0]
     before = less if side == "left" else less_equal
     low = (
         np.zeros((), np.int32)
         if not wanted.shape
         else cast(multiply(0, cast(equal(wanted, wanted), "int32")), "int32")
     )
-    high = add(low, n)
-    for _ in range(n.bit_length()):  # halves the range that is left
+    last = cast(largest(n - 1, 0), "int32")
+
+    def halved(_: Any, bounds: tuple[Any, Any]) -> tuple[Any, Any]:
+        low, high = bounds
         middle = cast((low + high) // 2, "int32")
-        found = take(sequence, minimum(middle, max(n - 1, 0)), 0)
-        goes_behind = before(found, wanted)
+        goes_behind = before(take(sequence, minimum(middle, last), 0), wanted)
         open_ = less(low, high)
-        low = where(open_ & goes_behind, middle + 1, low)
-        high = where(open_ & ~goes_behind, middle, high)
-    return cast(low, "int32")
+        return where(open_ & goes_behind, middle + 1, low), where(
+            open_ & ~goes_behind, middle, high
+        )
+
+    bounds = (low, cast(add(low, n), "int32"))
+    if isinstance(n, Dim):
+        bounds = FUNCTIONS["fori_loop"](0, 32, halved, bounds)
+    else:
+        for _ in range(n.bit_length()):
+            bounds = halved(None, bounds)
+    return cast(bounds[0], "int32")
 
 
 @op("numpy.Digitize", 2)
@@ -172,19 +183,16 @@ def quantile_of(x: Any, q: Any, axis: Any, method: str, keepdims: bool, skip_nan
     )
     found = _between(below, above, subtract(place, low), method)
     if not skip_nan:
-        found = where(isnan(ordered[..., -1:]), math.nan, found)
+        found = where(isnan(expand_dims(ordered[..., -1], -1)), math.nan, found)
     found = moveaxis(found, -1, 0)
     kept = tuple(1 if d in dims else n for d, n in enumerate(shape))
     rest = kept if keepdims else tuple(n for d, n in enumerate(shape) if d not in dims)
     return reshape(found, (*q.shape, *rest) if several else rest)
 
 
-def _last_dim_sorted(x: Any, dims: tuple[int, ...]) -> tuple[Any, int]:
+def _last_dim_sorted(x: Any, dims: tuple[int, ...]) -> tuple[Any, Size]:
     rank = len(x.shape)
-    count = 1
-    for d in dims:
-        size = x.shape[d]
-        count *= int(size) if isinstance(size, Dim) else size
+    count = product([x.shape[d] for d in dims])
     moved = moveaxis(x, dims, tuple(range(rank - len(dims), rank)))
     flat = reshape(moved, (*moved.shape[: rank - len(dims)], count))
     return sort(flat, -1), count
