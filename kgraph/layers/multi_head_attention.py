@@ -185,8 +185,9 @@ class MultiHeadAttention(Layer):
                 mask = part if mask is None else ops.logical_and(mask, part)
         gate = self.gate_dense(query) if self.use_gate else None
         attended, weights = self._compute_attention(
-            self.query_dense(query), self.key_dense(key), self.value_dense(value), mask, training
-        )
+            self.query_dense(query), self.key_dense(key), self.value_dense(value), mask, training,
+            return_attention_scores,
+        )  # fmt: skip
         outputs = self.output_dense(attended if gate is None else attended * gate)
         if query_mask is not None:
             set_keras_mask(outputs, query_mask)
@@ -212,13 +213,21 @@ class MultiHeadAttention(Layer):
         training: bool | None = None,
         return_attention_scores: bool = False,
     ) -> tuple[Any, Any]:
-        """Attention of projected tensors; a subclass may compute it otherwise."""
-        query = query * ops.cast(1.0 / math.sqrt(float(self.key_dim)), query.dtype)
-        scores = ops.einsum(self._score_equation, key, query)
+        """Attention of projected tensors, and its weights; a subclass may compute it otherwise.
+
+        Where nobody wants the weights it is one op, for which a backend may have a kernel.
+        """
+        scale = 1.0 / math.sqrt(float(self.key_dim))
+        axes = len(self.attention_axes)
         if attention_mask is not None:
-            heads = -len(self.attention_axes) * 2 - 1
-            for _ in range(len(scores.shape) - len(attention_mask.shape)):
-                attention_mask = ops.expand_dims(attention_mask, heads)
+            for _ in range(len(query.shape) + axes - 1 - len(attention_mask.shape)):
+                attention_mask = ops.expand_dims(attention_mask, -2 * axes - 1)
+        drops = self.dropout > 0 and training is not False
+        if not (return_attention_scores or drops) and axes == 1 and len(query.shape) == 4:
+            whole = ops.dot_product_attention(query, key, value, mask=attention_mask, scale=scale)
+            return whole, None
+        query = query * ops.cast(scale, query.dtype)
+        scores = ops.einsum(self._score_equation, key, query)
         weights = self._softmax(scores, mask=attention_mask)
         kept = self._dropout_layer(weights, training=training) if self.dropout > 0 else weights
         return ops.einsum(self._sum_equation, kept, value), weights

@@ -26,7 +26,7 @@ from kgraph.passes.windows import SliceWindows
 REGIONS_KEEP: tuple[str, ...] = ("moments",)
 
 # what the llvm backend has kernels for, of the ops that could be decomposed
-LLVM_KEEPS: tuple[str, ...] = ()
+LLVM_KEEPS: tuple[str, ...] = ("attention", "attention_grad")
 
 
 def simplification() -> tuple[Pass, ...]:

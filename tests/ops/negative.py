@@ -98,6 +98,12 @@ def attend(b: Builder, query: str, key: str, value: str, *mask: str) -> Any:
     return b.attention(v(b, query), v(b, key), v(b, value), masks, 1.0, False)
 
 
+def attend_grad(b: Builder, *qkv: str, y: str = "f32[2,4,2,3]", mask: str | None = None) -> Any:
+    masks = () if mask is None else (v(b, mask),)
+    gradient = v(b, "f32[2,4,2,3]")
+    return b.attention_grad(*[v(b, x) for x in qkv], masks, 1.0, False, v(b, y), gradient)
+
+
 def batched(b: Builder, body: Function, **changes: Any) -> Any:
     fields = {"over": symbol("batch"), "block": 2, "takes": (0,), "gives": (("rows", 0),)}
     return b.batched((v(b, "f32[batch,3]"),), **{**fields, **changes}, body=body)
@@ -230,6 +236,10 @@ NEGATIVE: dict[str, Breaks] = {
     "attention.C1": lambda b: attend(b, "f32[2,4,2,3]", "f32[2,4,2,3]", "f64[2,4,2,3]"),
     "attention.C2": lambda b: attend(b, "f32[2,4,2,3]", "f32[2,4,2,2]", "f32[2,4,2,3]"),
     "attention.C3": lambda b: attend(b, *["f32[2,4,2,3]"] * 3, "bool[2,2,4,5]"),
+    "attention_grad.C1": lambda b: attend_grad(b, *["f32[2,4,2,3]"] * 2, "f64[2,4,2,3]"),
+    "attention_grad.C2": lambda b: attend_grad(b, "f32[2,4,2,3]", "f32[2,4,2,2]", "f32[2,4,2,3]"),
+    "attention_grad.C3": lambda b: attend_grad(b, *["f32[2,4,2,3]"] * 3, mask="bool[2,2,4,5]"),
+    "attention_grad.C4": lambda b: attend_grad(b, *["f32[2,4,2,3]"] * 3, y="f32[2,4,2,2]"),
     "bitcast_convert.C1": lambda b: b.bitcast_convert(v(b, "f32[2]"), "int64"),
     "threefry.C1": lambda b: b.threefry(
         v(b, "u32[2]"), v(b, "u32[2]"), v(b, "u32[2]"), v(b, "i32[2]")

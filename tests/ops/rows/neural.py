@@ -10,6 +10,8 @@ from tests.ops.row import Row, row
 BOTH = ("float32", "float64")
 QKV = "T[batch,5,2,4] T[batch,6,2,4] T[batch,6,2,3]"
 SQUARE = "T[2,5,2,4] T[2,5,2,4] T[2,5,2,3]"
+YG = "T[batch,5,2,3] T[batch,5,2,3]"
+SQUARE_YG = "T[2,5,2,3] T[2,5,2,3]"
 
 
 def attention(label: str, *operands: str, causal: bool = False, **options: Any) -> Row:
@@ -17,6 +19,14 @@ def attention(label: str, *operands: str, causal: bool = False, **options: Any) 
         return b.attention(q, k, v, mask, 0.5, causal)
 
     return row("attention", build, *operands, label=label, loose=4, **options)
+
+
+def attention_grad(label: str, *operands: str, causal: bool = False, **options: Any) -> Row:
+    def build(b: Any, q: Any, k: Any, v: Any, *rest: Any) -> Any:
+        *mask, y, g = rest
+        return b.attention_grad(q, k, v, tuple(mask), 0.5, causal, y, g)
+
+    return row("attention_grad", build, *operands, label=label, loose=8, **options)
 
 
 ROWS = [
@@ -72,4 +82,11 @@ ROWS = [
     attention("mask", f"{QKV} bool[batch,1,5,6]", f"{QKV} bool[1,2,1,6]", dtypes=BOTH),
     attention("both", f"{SQUARE} bool[2,2,5,5]", causal=True, dtypes=BOTH),
     attention("time", "T[batch,time,2,4] T[batch,time,2,4] T[batch,time,2,4]", dtypes=BOTH),
+    attention_grad("", f"{QKV} {YG}", dtypes=FLOATS),
+    attention_grad("causal", f"{SQUARE} {SQUARE_YG}", f"{QKV} {YG}", causal=True, dtypes=BOTH),
+    attention_grad(
+        "mask", f"{QKV} bool[batch,1,5,6] {YG}", f"{QKV} bool[1,2,1,6] {YG}", dtypes=BOTH
+    ),
+    attention_grad("both", f"{SQUARE} bool[2,2,5,5] {SQUARE_YG}", causal=True, dtypes=BOTH),
+    attention_grad("time", " ".join(["T[batch,time,2,4]"] * 5), dtypes=BOTH),
 ]

@@ -2,6 +2,7 @@
 
 from kgraph.codegen.llvm.lower import (  # noqa: F401  # they fill the table
     arg_reduce,
+    attention,
     batched,
     control,
     dynamic,
