@@ -8,6 +8,7 @@ from kgraph.codegen.llvm.lower import missing
 from kgraph.codegen.llvm.lower.table import LOWERINGS, is_loop
 from kgraph.ir import evaluate
 from kgraph.passes.decompose import Decompose
+from kgraph.passes.pipeline import LLVM_KEEPS
 from tests.codegen.llvm.lowered import native, run
 from tests.ops.cases import params
 from tests.ops.row import SIZES, Case
@@ -19,7 +20,7 @@ def test_every_op_has_a_lowering() -> None:
 
 @pytest.mark.parametrize("case", params())
 def test_case(case: Case) -> None:
-    fn = Decompose().run(case.function())
+    fn = Decompose(keep=LLVM_KEEPS).run(case.function())
     unknown = {op.name for op in fn.ops if type(op) not in LOWERINGS and not is_loop(op)}
     if unknown:
         pytest.skip(f"no lowering for {', '.join(sorted(unknown))}")
