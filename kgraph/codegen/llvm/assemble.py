@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     import llvmlite.binding as llvm
 
 # Loop strength reduction takes half of the code generator's time on unrolled kernels and gains
-# nothing: addresses are already a moving pointer and constant displacements.
-LLVM_OPTIONS = ("-disable-lsr",)
+# nothing: addresses are already a moving pointer and constant displacements. The scheduler before
+# register allocation is enough, and there is no address for codegenprepare to sink.
+LLVM_OPTIONS = ("-disable-lsr", "-disable-post-ra", "-disable-cgp")
 # 2 = the code generator's default optimisation: real register allocation and scheduling.
 CODEGEN_LEVEL = 2
 

@@ -88,6 +88,7 @@ class Function(Control):
         returns: Type,
         internal: bool,
         noalias: bool,
+        cold: bool,
     ) -> None:
         super().__init__(module.target, module.declarations)
         self.module = module
@@ -100,6 +101,7 @@ class Function(Control):
         self._named = dict(zip(names, self.parameters, strict=True))
         self._internal = internal
         self._noalias = noalias
+        self._cold = cold
         self._returned = False
 
     def parameter(self, name: str) -> Operand:
@@ -121,7 +123,7 @@ class Function(Control):
         values = [self.index(item) for item in arguments]
         if tuple(item.type for item in values) != parameters:
             raise TypeError(f"{callee} takes {parameters}, got {values}")
-        return self._call("@" + callee, returns, values)
+        return self._call(self.module.address_of(callee).text, returns, values)
 
     def call_pointer(
         self, pointer: Operand, arguments: Sequence[Operand], returns: Type = VOID
@@ -131,13 +133,17 @@ class Function(Control):
 
     def text(self) -> str:
         """The finished definition."""
+        internal = "internal " if self._internal else ""
+        return f"define {internal}{self.returns.text} @{self.name}{self.body()}"
+
+    def body(self) -> str:
+        """The definition behind the name: equal for functions that do the same."""
         alias = "noalias " if self._noalias else ""
         items = ", ".join(
             f"{item.type.text} {alias if item.type is PTR else ''}{item.text}"
             for item in self.parameters
         )
-        internal = "internal " if self._internal else ""
-        head = f"define {internal}{self.returns.text} @{self.name}({items}) #0 {{"
+        head = f"({items}) #{int(self._cold)} {{"
         return "\n".join([head, "entry:", *self._entry, *self._lines, "}"])
 
 
@@ -148,8 +154,12 @@ class Module:
         self.target = target
         self.declarations: set[str] = set()
         self.signatures: dict[str, tuple[tuple[Type, ...], Type]] = {}
+        self.private: set[str] = set()  # names whose functions are internal, whoever writes them
         self._functions: list[Function] = []
         self._globals: dict[str, str] = {}
+        # Of functions that nobody outside calls by name: those that are written once for several.
+        self._bodies: dict[tuple[Type, str], str] = {}
+        self._same: dict[str, str] = {}
 
     def __contains__(self, name: str) -> bool:
         """Whether a function of this name exists."""
@@ -163,25 +173,34 @@ class Module:
         returns: Type = VOID,
         internal: bool = False,
         noalias: bool = False,
+        cold: bool = False,
     ) -> Iterator[Function]:
         """Defines a function; one without a `ret` of its own returns void at its end.
 
-        `internal` functions are not visible outside the object; `noalias` promises that memory
-        written through one pointer parameter is not read through another.
+        `internal` functions are not visible outside the object, and one that is equal to another
+        is not written again; `noalias` promises that memory written through one pointer parameter
+        is not read through another; `cold` ones, which do little but call others, are compiled
+        fast rather than well.
         """
         assert name not in self.signatures, name
         self.signatures[name] = (tuple(kind for _, kind in parameters), returns)
-        function = Function(self, name, parameters, returns, internal, noalias)
+        internal = internal or name in self.private
+        function = Function(self, name, parameters, returns, internal, noalias, cold)
         yield function
         if not function._returned:
             assert returns is VOID, f"{name} returns {returns} but has no `ret`"
             function.ret()
+        if internal:
+            first = self._bodies.setdefault((returns, function.body()), name)
+            if first != name:
+                self._same[name] = first
+                return
         self._functions.append(function)
 
     def address_of(self, name: str) -> Operand:
         """The pointer to a function of the module, for `Function.call_pointer` and C."""
         assert name in self.signatures, name
-        return Operand(PTR, "@" + name)
+        return Operand(PTR, "@" + self._same.get(name, name))
 
     def global_variable(self, name: str, text: str) -> Operand:
         """Defines `@name = <text>` once, such as `internal constant [2 x i32] [...]`."""
@@ -194,7 +213,7 @@ class Module:
         bits = 8 * self.target.vector_bytes
         # Without `min-legal-vector-width` LLVM splits 512-bit vectors on CPUs that it thinks
         # prefer narrower ones.
-        attributes = f'nounwind "prefer-vector-width"="{bits}" "min-legal-vector-width"="{bits}"'
+        width = f'"prefer-vector-width"="{bits}" "min-legal-vector-width"="{bits}"'
         parts = [
             f'target datalayout = "{self.target.layout}"',
             f'target triple = "{self.target.triple}"',
@@ -204,7 +223,8 @@ class Module:
             "",
             *("\n" + function.text() for function in self._functions),
             "",
-            f"attributes #0 = {{ {attributes} }}",
+            f"attributes #0 = {{ nounwind {width} }}",
+            f"attributes #1 = {{ nounwind noinline optnone {width} }}",
             "!0 = distinct !{!0, !1, !2}",
             '!1 = !{!"llvm.loop.unroll.disable"}',
             '!2 = !{!"llvm.loop.vectorize.enable", i1 false}',

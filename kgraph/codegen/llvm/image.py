@@ -153,7 +153,7 @@ def lower_prepare(early: Graph, target: Target, panels: Sequence[Panels]) -> Low
 @contextmanager
 def _entry(kernels: Kernels, symbols: Sequence[str]) -> Iterator[tuple[Frame, Operand, Operand]]:
     """Writes `kgraph_run`: gives its frame, the table of buffers and the arena."""
-    with kernels.module.function("kgraph_run", _RUN, returns=I32) as f:
+    with kernels.module.function("kgraph_run", _RUN, returns=I32, cold=True) as f:
         buffers, sizes, base, context = f.parameters
         values = {s: _word(f, sizes, i, I64) for i, s in enumerate(symbols)}
         yield Frame(f, kernels, values, context, _word(f, context, _SLABS)), buffers, base

@@ -80,11 +80,31 @@ join:
 }
 
 attributes #0 = { nounwind "prefer-vector-width"="256" "min-legal-vector-width"="256" }
+attributes #1 = { nounwind noinline optnone "prefer-vector-width"="256" \
+"min-legal-vector-width"="256" }
 !0 = distinct !{!0, !1, !2}
 !1 = !{!"llvm.loop.unroll.disable"}
 !2 = !{!"llvm.loop.vectorize.enable", i1 false}
 """
     )
+
+
+def test_equal_private_functions_are_written_once():
+    module = Module(HASWELL)
+    module.private |= {"second", "caller"}
+    for name, factor in (("first", 3), ("second", 3), ("third", 5), ("fourth", 3)):
+        with module.function(name, [("n", I64)], I64, internal=name != "fourth") as f:
+            f.ret(f.mul(f.parameter("n"), factor))
+    for name in ("caller", "other"):
+        with module.function(name, [("n", I64)], I64, cold=name == "other") as f:
+            f.ret(f.call("second" if name == "other" else "first", f.parameters))
+    text = module.text()
+    assert "@second" not in text
+    assert "define internal i64 @third" in text
+    assert "define i64 @fourth" in text
+    assert text.count("call i64 @first") == 2
+    assert "define internal i64 @caller(i64 %n) #0" in text
+    assert "define i64 @other(i64 %n) #1" in text
 
 
 def test_a_refused_text_names_line_and_function():

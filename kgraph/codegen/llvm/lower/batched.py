@@ -67,7 +67,7 @@ def lower_batched(frame: Frame, op: Batched) -> None:
     # Where ops are measured, each has code of its own.
     probe = None if frame.kernels.probes is None else frame.kernels.probes.current
     key = ("region", op_key(op), region.threaded, probe)
-    launcher.launch(key, "region", places, tiles, region.write, symbols)
+    launcher.launch(key, "region", places, tiles, region.write, symbols, cold=True)
     for partial in sums:
         launch_tree(frame, partial, frame.scratch(op), places[len(op.inputs) :], region.blocks)
 

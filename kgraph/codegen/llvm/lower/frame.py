@@ -82,9 +82,11 @@ class Kernels:
     count: int = 0
 
     def named(self, label: str) -> str:
-        """A new function name of the module."""
+        """A new name of the module, for a function that only the module calls."""
         self.count += 1
-        return f"k{self.count}.{label}"
+        name = f"k{self.count}.{label}"
+        self.module.private.add(name)
+        return name
 
 
 class Frame(Code):
@@ -165,6 +167,7 @@ class Frame(Code):
         count: Operand | int,
         write: Callable[[Kernel], None],
         symbols: Sequence[str] = (),
+        cold: bool = False,
     ) -> None:
         """Runs tiles 0 .. count - 1 of a kernel, on several threads where there are several tiles.
 
@@ -176,13 +179,14 @@ class Frame(Code):
             count: how many tiles; results must not depend on the order in which they run.
             write: writes the kernel.
             symbols: those whose values the kernel needs.
+            cold: the kernel does little but launch others.
         """
         f = self.f
         values = [*arguments, *(self.symbols[s] for s in symbols)]
         name = self.kernels.names.get(key)
         if name is None:
             name = self.kernels.names[key] = self.kernels.named(label)
-            self._write_kernel(name, [x.type is PTR for x in values], symbols, write)
+            self._write_kernel(name, [x.type is PTR for x in values], symbols, write, cold)
         table = self._table(len(values))
         for i, value in enumerate(values):
             place = f.offset(table, i, "int64")
@@ -195,8 +199,9 @@ class Frame(Code):
         pointers: Sequence[bool],
         symbols: Sequence[str],
         write: Callable[[Kernel], None],
+        cold: bool,
     ) -> None:
-        with self.module.function(name, _TILE, internal=True) as k:
+        with self.module.function(name, _TILE, internal=True, cold=cold) as k:
             values = []
             for i, is_pointer in enumerate(pointers):
                 place = k.offset(k.parameter("argument"), i, "int64")
