@@ -113,7 +113,13 @@ class Backend(Protocol):
     """The functions of a backend's module."""
 
     def compile(
-        self, fn: Function, *, state: int, donate: Mapping[int, int], options: Options
+        self,
+        fn: Function,
+        *,
+        state: int,
+        donate: Mapping[int, int],
+        options: Options,
+        threads: int = 1,
     ) -> Executable | NativeImage:
         """Compiles a verified function.
 
@@ -122,6 +128,7 @@ class Backend(Protocol):
             state: so many first parameters are state.
             donate: result -> the state parameter that it replaces, and whose memory it may take.
             options: what to compile with.
+            threads: how many may be busy with it; the result does not depend on it.
         """
 
     def fingerprint(self, options: Options) -> Mapping[str, str]:

@@ -15,6 +15,7 @@ from kgraph.runtime.memory import MemoryCache
 from kgraph.runtime.options import default_options, notice
 from kgraph.runtime.program import Program, Runner
 from kgraph.runtime.signature import Signature
+from kgraph.runtime.threads import thread_count
 
 _Runners: TypeAlias = "tuple[Runner, Runner | None]"
 _memory: MemoryCache[_Runners] = MemoryCache(256)
@@ -84,7 +85,9 @@ def _runners(
     native = options.backend == "llvm"
     found = _restored(key, donate, options, name) if native else None
     if found is None:
-        compiled = backend.compile(fn, state=state, donate=donate, options=options)
+        compiled = backend.compile(
+            fn, state=state, donate=donate, options=options, threads=thread_count()
+        )
         if isinstance(compiled, NativeImage):
             disk_cache().put(key, [compiled.to_bytes()], name)
             found = _native(compiled, donate, options)

@@ -48,7 +48,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[Function]:
     made: list[Function] = []
 
     def compile_(
-        fn: Function, *, state: int, donate: Mapping[int, int], options: Options
+        fn: Function, *, state: int, donate: Mapping[int, int], options: Options, threads: int
     ) -> NativeImage:
         made.append(fn)
         return prepared_image() if state and not donate else step_image()

@@ -13,7 +13,7 @@ from kgraph.passes.pipeline import simplification
 
 
 def compile(
-    fn: Function, *, state: int, donate: Mapping[int, int], options: Options
+    fn: Function, *, state: int, donate: Mapping[int, int], options: Options, threads: int = 1
 ) -> object:  # Backend
     """An executable of `fn`."""
     from kgraph.codegen.jax.executable import JaxExecutable

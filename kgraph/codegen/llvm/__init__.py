@@ -13,10 +13,10 @@ __all__ = ["compile", "fingerprint"]
 
 
 def compile(
-    fn: Function, *, state: int, donate: Mapping[int, int], options: Options
+    fn: Function, *, state: int, donate: Mapping[int, int], options: Options, threads: int = 1
 ) -> NativeImage:
     """Compiles a verified function to machine code; see `codegen.base.Backend`."""
     # A program that is found in the cache needs neither the emitters nor the passes.
     from kgraph.codegen.llvm.image import compile as compile_native
 
-    return compile_native(fn, state=state, donate=donate, options=options)
+    return compile_native(fn, state=state, donate=donate, options=options, threads=threads)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import re
 import threading
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
 
+from kgraph.codegen.llvm.bundle import bundle
 from kgraph.codegen.llvm.target import Target
 
 if TYPE_CHECKING:
@@ -20,6 +26,7 @@ LLVM_OPTIONS = ("-disable-lsr", "-disable-post-ra", "-disable-cgp")
 CODEGEN_LEVEL = 2
 
 _lock = threading.Lock()
+_idle: dict[Target, list[llvm.TargetMachine]] = defaultdict(list)
 
 
 class AssemblyError(RuntimeError):
@@ -35,8 +42,8 @@ def compile_object(ir_text: str, target: Target) -> bytes:
     Raises:
         AssemblyError: the text is not valid LLVM IR.
     """
-    with _lock, _parsed(ir_text) as module:
-        return bytes(_machine(target).emit_object(module))
+    with _parsed(ir_text) as module, _machine(target) as machine:
+        return _emit(machine, module)
 
 
 def assembly(ir_text: str, target: Target) -> str:
@@ -45,8 +52,44 @@ def assembly(ir_text: str, target: Target) -> str:
     Raises:
         AssemblyError: the text is not valid LLVM IR.
     """
-    with _lock, _parsed(ir_text) as module:
-        return str(_machine(target).emit_assembly(module))
+    with _parsed(ir_text) as module, _machine(target) as machine:
+        return str(machine.emit_assembly(module))
+
+
+class Assembler:
+    """Compiles the modules of a program, each as soon as it is there.
+
+    With several threads that happens beside whoever writes the next one. A module's object does
+    not depend on that.
+    """
+
+    def __init__(self, target: Target, threads: int) -> None:
+        self.target = target
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._objects: list[bytes | Future[bytes]] = []
+
+    def add(self, ir_text: str) -> None:
+        """Compiles a module, or sees to it that it is compiled."""
+        if self._pool is None:
+            self._objects.append(compile_object(ir_text, self.target))
+        else:
+            self._objects.append(self._pool.submit(compile_object, ir_text, self.target))
+
+    def finish(self) -> bytes:
+        """Waits, and gives the bundle of all objects.
+
+        Raises:
+            AssemblyError: a text is not valid LLVM IR.
+        """
+        done = [item if isinstance(item, bytes) else item.result() for item in self._objects]
+        return bundle(done)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
 
 
 def _parsed(ir_text: str) -> llvm.ModuleRef:
@@ -68,8 +111,13 @@ def llvm_version() -> str:
     return f"llvmlite {llvmlite.__version__}, LLVM {numbers}"
 
 
-@functools.cache
 def _llvm() -> llvm:
+    with _lock:
+        return _initialized()
+
+
+@functools.cache
+def _initialized() -> llvm:
     import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
@@ -81,17 +129,67 @@ def _llvm() -> llvm:
     return llvm
 
 
-@functools.cache
-def _machine(target: Target) -> llvm.TargetMachine:
-    llvm = _llvm()
-    return llvm.Target.from_triple(target.triple).create_target_machine(
-        cpu=target.cpu,
-        features=target.features,
-        opt=CODEGEN_LEVEL,
-        reloc="static",
-        codemodel="large",
-        jit=True,
+@contextmanager
+def _machine(target: Target) -> Iterator[llvm.TargetMachine]:
+    """A target machine that no other thread uses meanwhile."""
+    try:
+        machine = _idle[target].pop()
+    except IndexError:
+        machine = (
+            _llvm()
+            .Target.from_triple(target.triple)
+            .create_target_machine(
+                cpu=target.cpu,
+                features=target.features,
+                opt=CODEGEN_LEVEL,
+                reloc="static",
+                codemodel="large",
+                jit=True,
+            )
+        )
+    yield machine
+    _idle[target].append(machine)
+
+
+def _emit(machine: llvm.TargetMachine, module: llvm.ModuleRef) -> bytes:
+    """What `machine.emit_object(module)` gives, while other threads may use LLVM.
+
+    LLVM needs no lock between modules of different contexts, but llvmlite has one around each of
+    its calls, and this one is long. So it is made past llvmlite where its library has the function.
+    """
+    library = _library()
+    if library is None:
+        return bytes(machine.emit_object(module))
+    message = ctypes.c_char_p()
+    buffer = library.LLVMPY_TargetMachineEmitToMemory(
+        machine._as_parameter_, module._as_parameter_, 1, ctypes.byref(message)
     )
+    if not buffer:
+        raise AssemblyError(f"LLVM cannot emit a module: {message.value!r}")
+    try:
+        start = library.LLVMPY_GetBufferStart(buffer)
+        return ctypes.string_at(start, library.LLVMPY_GetBufferSize(buffer))
+    finally:
+        library.LLVMPY_DisposeMemoryBuffer(buffer)
+
+
+@functools.cache
+def _library() -> ctypes.CDLL | None:
+    """llvmlite's library without its lock, or None where it is not as we know it."""
+    try:
+        library = ctypes.CDLL(_llvm().ffi.lib._name)
+        pointer = ctypes.c_void_p
+        for name, result, *arguments in (
+            ("TargetMachineEmitToMemory", pointer, pointer, pointer, ctypes.c_int, pointer),
+            ("GetBufferStart", pointer, pointer),
+            ("GetBufferSize", ctypes.c_size_t, pointer),
+            ("DisposeMemoryBuffer", None, pointer),
+        ):
+            function = getattr(library, f"LLVMPY_{name}")
+            function.restype, function.argtypes = result, arguments
+    except (AttributeError, OSError):
+        return None
+    return library
 
 
 def _explain(message: str, text: str) -> str:

@@ -11,8 +11,10 @@ import functools
 import mmap
 import struct
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+
+from kgraph.codegen.llvm.bundle import objects_of
 
 PAGE = mmap.PAGESIZE
 _PROT_READ, _PROT_WRITE, _PROT_EXEC = 1, 2, 4
@@ -60,8 +62,8 @@ def load_elf(code: bytes, resolve: Callable[[str], int], keep: bool = False) -> 
     """Maps an object for execution; no page is ever both writable and executable.
 
     Args:
-        code: the bytes of a relocatable object.
-        resolve: gives the address of a symbol that the object does not define.
+        code: the bytes of a relocatable object, or a bundle of several that call each other.
+        resolve: gives the address of a symbol that no object defines.
         keep: never unmap it.
 
     Raises:
@@ -69,43 +71,80 @@ def load_elf(code: bytes, resolve: Callable[[str], int], keep: bool = False) -> 
         MemoryError: the system gives no memory.
     """
     try:
-        return _Loader(code, resolve).load(keep)
+        objects, length = [], 0
+        for part in objects_of(code):
+            objects.append(_Object(part, length))
+            length += objects[-1].length
+        return _load(objects, length, resolve, keep)
     except (struct.error, IndexError, UnicodeDecodeError) as error:
         raise ObjectError(f"a damaged object: {error}") from None
 
 
-class _Loader:
-    def __init__(self, code: bytes, resolve: Callable[[str], int]) -> None:
-        self.code, self.resolve = code, resolve
+def _load(
+    objects: Sequence[_Object], length: int, resolve: Callable[[str], int], keep: bool
+) -> LoadedObject:
+    base = _system().mmap(
+        None, length, _PROT_READ | _PROT_WRITE, _MAP_PRIVATE | _MAP_ANONYMOUS, -1, 0
+    )
+    if base is None or base == _FAILED:
+        raise MemoryError(f"no memory for {length} bytes of machine code")
+    try:
+        view = memoryview((ctypes.c_char * length).from_address(base)).cast("B")
+        names: dict[str, int] = {}
+        for item in objects:
+            item.copy_to(view)
+            names.update(item.names(base))
+        for item in objects:
+            item.relocate(view, base, lambda name: names.get(name) or resolve(name))
+        for start, size, protection in (group for item in objects for group in item.groups):
+            if _system().mprotect(base + start, size, protection):
+                raise MemoryError("the system does not let generated code be executed")
+    except BaseException:
+        _system().munmap(base, length)
+        raise
+    return LoadedObject(base, length, names, keep)
+
+
+class _Object:
+    """One object, and where its sections lie in a mapping: from `start` on."""
+
+    def __init__(self, code: bytes, start: int) -> None:
+        self.code = code
         self.sections = self._read_sections()
         self.places: dict[int, int] = {}  # section -> offset in the mapping
         self.groups: list[tuple[int, int, int]] = []  # offset, length, protection
-        self.length = self._lay_out()
+        self.length = self._lay_out(start) - start
 
-    def load(self, keep: bool) -> LoadedObject:
-        base = _system().mmap(
-            None, self.length, _PROT_READ | _PROT_WRITE, _MAP_PRIVATE | _MAP_ANONYMOUS, -1, 0
-        )
-        if base is None or base == _FAILED:
-            raise MemoryError(f"no memory for {self.length} bytes of machine code")
-        try:
-            image = (ctypes.c_char * self.length).from_address(base)
-            view = memoryview(image).cast("B")
-            for number, place in self.places.items():
-                section = self.sections[number]
-                if section.kind != _SHT_NOBITS:
-                    view[place : place + section.size] = self._bytes(section)
-            values, names = self._symbols(base)
-            for section in self.sections:
-                if section.kind == _SHT_RELA and section.info in self.places:
-                    self._relocate(section, view, base, values)
-            for offset, length, protection in self.groups:
-                if _system().mprotect(base + offset, length, protection):
-                    raise MemoryError("the system does not let generated code be executed")
-        except BaseException:
-            _system().munmap(base, self.length)
-            raise
-        return LoadedObject(base, self.length, names, keep)
+    def copy_to(self, view: memoryview) -> None:
+        """Writes the sections."""
+        for number, place in self.places.items():
+            section = self.sections[number]
+            if section.kind != _SHT_NOBITS:
+                view[place : place + section.size] = self._bytes(section)
+
+    def names(self, base: int) -> dict[str, int]:
+        """The addresses of what the object defines for others."""
+        return {
+            label: base + self.places[home] + value
+            for label, binding, home, value in self._symbols()
+            if home in self.places and binding and label
+        }
+
+    def relocate(self, view: memoryview, base: int, resolve: Callable[[str], int]) -> None:
+        """Writes addresses where the sections want them."""
+        values: list[int | None] = []
+        for label, _, home, value in self._symbols():
+            if home in self.places:
+                values.append(base + self.places[home] + value)
+            elif home == 0 and label:
+                values.append(resolve(label))
+            elif home == _SHN_COMMON:
+                raise ObjectError(f"the object wants common storage for {label}")
+            else:
+                values.append(value if home == _SHN_ABS else None)
+        for section in self.sections:
+            if section.kind == _SHT_RELA and section.info in self.places:
+                self._relocate(section, view, base, values)
 
     def _read_sections(self) -> list[_Section]:
         code = self.code
@@ -128,9 +167,9 @@ class _Loader:
             found.append(_Section(kind, flags, offset, length, link, info, align))
         return found
 
-    def _lay_out(self) -> int:
-        """Places code, constants and variables on pages of their own; returns the length."""
-        end = 0
+    def _lay_out(self, end: int) -> int:
+        """Places code, constants and variables on pages of their own; returns the new end."""
+        first = end
         for rights in (_SHF_EXEC, 0, _SHF_WRITE):
             start = end
             for number, section in enumerate(self.sections):
@@ -147,30 +186,16 @@ class _Loader:
             if end > start:
                 protection = {_SHF_EXEC: _PROT_EXEC, _SHF_WRITE: _PROT_WRITE}.get(rights, 0)
                 self.groups.append((start, end - start, _PROT_READ | protection))
-        if not end:
+        if end == first:
             raise ObjectError("an object without code")
         return end
 
-    def _symbols(self, base: int) -> tuple[list[int | None], dict[str, int]]:
-        """The address of each entry of the symbol table, and the named ones that are global."""
-        values: list[int | None] = []
-        names: dict[str, int] = {}
+    def _symbols(self) -> Iterator[tuple[str, int, int, int]]:
+        """Label, binding, section and value of each entry of the symbol table."""
         for table in (s for s in self.sections if s.kind == _SHT_SYMTAB):
             text = self._bytes(self.sections[table.link])
             for name, info, _, home, value, _ in struct.iter_unpack("<IBBHQQ", self._bytes(table)):
-                label = text[name : text.index(b"\0", name)].decode()
-                if home in self.places:
-                    address = base + self.places[home] + value
-                    values.append(address)
-                    if info >> 4 and label:
-                        names[label] = address
-                elif home == 0 and label:
-                    values.append(self.resolve(label))
-                elif home == _SHN_COMMON:
-                    raise ObjectError(f"the object wants common storage for {label}")
-                else:
-                    values.append(value if home == _SHN_ABS else None)
-        return values, names
+                yield text[name : text.index(b"\0", name)].decode(), info >> 4, home, value
 
     def _relocate(
         self, section: _Section, view: memoryview, base: int, values: list[int | None]

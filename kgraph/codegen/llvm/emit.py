@@ -31,7 +31,8 @@ in an enclosing block are used again, so callers need not keep addresses themsel
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import final
 
@@ -71,6 +72,10 @@ __all__ = [
     "constant", "is_floating", "is_signed", "item_bytes", "memory_type", "poison",
     "register_type", "type_of", "vector_constant",
 ]  # fmt: skip
+
+_NAMES = re.compile(r"@([\w.]+)")
+# Lines of a part. Compiling a part costs a millisecond or two beside its lines, 20 us each.
+_PART = 2000
 
 
 @final
@@ -133,8 +138,13 @@ class Function(Control):
 
     def text(self) -> str:
         """The finished definition."""
-        internal = "internal " if self._internal else ""
-        return f"define {internal}{self.returns.text} @{self.name}{self.body()}"
+        linkage = f"{self.module.linkage} " if self._internal else ""
+        return f"define {linkage}{self.returns.text} @{self.name}{self.body()}"
+
+    @property
+    def length(self) -> int:
+        """Lines of the body."""
+        return len(self._entry) + len(self._lines)
 
     def body(self) -> str:
         """The definition behind the name: equal for functions that do the same."""
@@ -148,14 +158,21 @@ class Function(Control):
 
 
 class Module:
-    """A module being written: functions and global constants for one target."""
+    """A module being written: functions and global constants for one target.
 
-    def __init__(self, target: Target) -> None:
+    With `take`, it comes in parts: each is handed on as soon as it is long enough, `text` gives the
+    last, and their objects belong together. Global variables are then constants of each part.
+    """
+
+    def __init__(self, target: Target, take: Callable[[str], None] | None = None) -> None:
         self.target = target
+        self.linkage = "internal" if take is None else "hidden"  # of functions not for others
         self.declarations: set[str] = set()
         self.signatures: dict[str, tuple[tuple[Type, ...], Type]] = {}
         self.private: set[str] = set()  # names whose functions are internal, whoever writes them
-        self._functions: list[Function] = []
+        self._take = take
+        self._functions: list[Function] = []  # of the part that is being written
+        self._length = 0
         self._globals: dict[str, str] = {}
         # Of functions that nobody outside calls by name: those that are written once for several.
         self._bodies: dict[tuple[Type, str], str] = {}
@@ -195,7 +212,11 @@ class Module:
             if first != name:
                 self._same[name] = first
                 return
+        if self._take is not None and self._length > _PART:
+            self._take(self.text())
+            self._functions, self._length = [], 0
         self._functions.append(function)
+        self._length += function.length
 
     def address_of(self, name: str) -> Operand:
         """The pointer to a function of the module, for `Function.call_pointer` and C."""
@@ -209,19 +230,24 @@ class Module:
         return Operand(PTR, "@" + name)
 
     def text(self) -> str:
-        """The whole module."""
+        """The module, or what was not handed on of it."""
+        functions = [function.text() for function in self._functions]
+        used = {name for text in functions for name in _NAMES.findall(text)}
+        used -= {function.name for function in self._functions}
+        elsewhere = sorted(used & self.signatures.keys())
         bits = 8 * self.target.vector_bytes
         # Without `min-legal-vector-width` LLVM splits 512-bit vectors on CPUs that it thinks
         # prefer narrower ones.
         width = f'"prefer-vector-width"="{bits}" "min-legal-vector-width"="{bits}"'
-        parts = [
+        lines = [
             f'target datalayout = "{self.target.layout}"',
             f'target triple = "{self.target.triple}"',
             "",
-            *(f"@{name} = {text}" for name, text in self._globals.items()),
-            *sorted(self.declarations),
+            *(f"@{name} = {text}" for name, text in self._globals.items() if name in used),
+            *sorted(line for line in self.declarations if _NAMES.findall(line)[0] in used),
+            *(self._declaration(name) for name in elsewhere),
             "",
-            *("\n" + function.text() for function in self._functions),
+            *("\n" + text for text in functions),
             "",
             f"attributes #0 = {{ nounwind {width} }}",
             f"attributes #1 = {{ nounwind noinline optnone {width} }}",
@@ -229,4 +255,9 @@ class Module:
             '!1 = !{!"llvm.loop.unroll.disable"}',
             '!2 = !{!"llvm.loop.vectorize.enable", i1 false}',
         ]
-        return "\n".join(parts) + "\n"
+        return "\n".join(lines) + "\n"
+
+    def _declaration(self, name: str) -> str:
+        parameters, returns = self.signatures[name]
+        types = ", ".join(kind.text for kind in parameters)
+        return f"declare {self.linkage} {returns.text} @{name}({types}) nounwind"

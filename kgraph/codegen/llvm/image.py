@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from kgraph.codegen.base import NativeImage
-from kgraph.codegen.llvm.assemble import compile_object
+from kgraph.codegen.llvm.assemble import Assembler
 from kgraph.codegen.llvm.emit import I32, I64, PTR, Function, Module, Operand, Type, constant
 from kgraph.codegen.llvm.fingerprint import target_of
 from kgraph.codegen.llvm.lower import Frame, Kernels, lower_body, plan_body, slab_of
@@ -38,7 +38,9 @@ class Lowered:
     probes: tuple[Probe, ...] = ()
 
 
-def compile(fn: Graph, *, state: int, donate: Mapping[int, int], options: Options) -> NativeImage:
+def compile(
+    fn: Graph, *, state: int, donate: Mapping[int, int], options: Options, threads: int = 1
+) -> NativeImage:
     """Compiles a verified function; see `codegen.base.Backend`.
 
     Where nothing is donated, what depends on the state alone is left to `prepare`: values that the
@@ -60,22 +62,30 @@ def compile(fn: Graph, *, state: int, donate: Mapping[int, int], options: Option
         known = state + (len(graph.params) - len(fn.params))
     graph = run(graph, cut, len(passes))
     panels = panels_of(graph, known, target)
-    image = _image(graph, target, donate, panels, options.profile)
+    image = _image(graph, target, donate, panels, options.profile, threads)
     if early is None and not panels:
         return image
     early = early or Graph(fn.params[:state], (), (), f"{fn.name}.prepare")
-    return _with_prepare(image, run(early, cut, len(passes)), target, panels)
+    return _with_prepare(image, run(early, cut, len(passes)), target, panels, threads)
 
 
 def _image(
-    fn: Graph, target: Target, donate: Mapping[int, int], panels: Sequence[Panels], profile: bool
+    fn: Graph,
+    target: Target,
+    donate: Mapping[int, int],
+    panels: Sequence[Panels],
+    profile: bool,
+    threads: int,
 ) -> NativeImage:
-    lowered = lower(fn, target, donate, panels, profile)
+    with Assembler(target, threads) as assembler:
+        lowered = lower(fn, target, donate, panels, profile, assembler.add)
+        assembler.add(lowered.text)
+        code = assembler.finish()
     first = panels[0].param if panels else 0
     params = [p.type for p in fn.params]
     params[first:first] = [p.type for p in panels]
     return NativeImage(
-        code=compile_object(lowered.text, target),
+        code=code,
         params=tuple(params),
         results=tuple(v.type for v in fn.results),
         symbols=fn.symbols,
@@ -87,12 +97,15 @@ def _image(
 
 
 def _with_prepare(
-    image: NativeImage, early: Graph, target: Target, panels: Sequence[Panels]
+    image: NativeImage, early: Graph, target: Target, panels: Sequence[Panels], threads: int
 ) -> NativeImage:
     """The image with the function that makes its further parameters."""
-    lowered = lower_prepare(early, target, panels)
+    with Assembler(target, threads) as assembler:
+        lowered = lower_prepare(early, target, panels, assembler.add)
+        assembler.add(lowered.text)
+        code = assembler.finish()
     prepare = NativeImage(
-        code=compile_object(lowered.text, target),
+        code=code,
         params=tuple(p.type for p in early.params),
         results=(*(v.type for v in early.results), *(p.type for p in panels)),
         symbols=early.symbols,
@@ -108,10 +121,12 @@ def lower(
     donate: Mapping[int, int] | None = None,
     panels: Sequence[Panels] = (),
     profile: bool = False,
+    take: Callable[[str], None] | None = None,
 ) -> Lowered:
     """The module of a scheduled function; its entry is `kgraph_run`.
 
-    `panels` are further parameters, between the others. With `profile`, ops are measured.
+    `panels` are further parameters, between the others. With `profile`, ops are measured. `take`
+    gets parts of a long module, and the text is then the last one.
     """
     plan = plan_body(fn, target, donate)
     arena = plan.arena
@@ -119,7 +134,8 @@ def lower(
     for i in _staged(fn, plan, donate or {}):
         stages[i] = arena
         arena = arena + (fn.results[i].type.nbytes + (ALIGNMENT - 1)) // ALIGNMENT * ALIGNMENT
-    module = Module(target)
+    # What is measured stands in a variable, which has to be in the part that reads it.
+    module = Module(target, None if profile else take)
     probes = Probes(module) if profile else None
     with _entry(Kernels(module, probes), fn.symbols) as (frame, buffers, base):
         count = len(fn.params) + len(panels)
@@ -135,10 +151,15 @@ def lower(
     return Lowered(module.text(), arena, slab_of(fn, target), found)
 
 
-def lower_prepare(early: Graph, target: Target, panels: Sequence[Panels]) -> Lowered:
+def lower_prepare(
+    early: Graph,
+    target: Target,
+    panels: Sequence[Panels],
+    take: Callable[[str], None] | None = None,
+) -> Lowered:
     """The module of `prepare`: the results of `early`, then the panels."""
     plan = plan_body(early, target)
-    module = Module(target)
+    module = Module(target, take)
     with _entry(Kernels(module), early.symbols) as (frame, buffers, base):
         ends = (len(early.params), len(early.params) + len(early.results))
         pointers = [_word(frame.f, buffers, i) for i in range(ends[1] + len(panels))]

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from kgraph.codegen.llvm.block import ALLOWED_SYMBOLS
+from kgraph.codegen.llvm.bundle import objects_of
 from kgraph.codegen.llvm.elf import ObjectError, load_elf
 
 _numbers = itertools.count()
@@ -27,7 +28,7 @@ def load(code: bytes, names: Sequence[str], keep: bool = False) -> NativeCode:
     """Loads an object of this machine.
 
     Args:
-        code: what `compile_object` gave, now or in another process.
+        code: what `compile_object` gave, or a bundle of such, now or in another process.
         names: the functions that will be asked for.
         keep: the code stays for the life of the process.
 
@@ -63,7 +64,9 @@ class _LinkedByLLVM:
     def __init__(self, code: bytes, names: Sequence[str], keep: bool) -> None:
         import llvmlite.binding as llvm
 
-        builder = llvm.JITLibraryBuilder().add_object_img(code)
+        builder = llvm.JITLibraryBuilder()
+        for part in objects_of(code):
+            builder.add_object_img(part)
         for name in ALLOWED_SYMBOLS:
             builder.import_symbol(name, resolve(name))
         for name in names:

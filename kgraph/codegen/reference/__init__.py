@@ -12,7 +12,7 @@ __all__ = ["ReferenceExecutable", "compile", "fingerprint"]
 
 
 def compile(
-    fn: Function, *, state: int, donate: Mapping[int, int], options: Options
+    fn: Function, *, state: int, donate: Mapping[int, int], options: Options, threads: int = 1
 ) -> ReferenceExecutable:
     """Nothing is compiled: the function runs as it was traced, and nothing is updated in place."""
     return ReferenceExecutable(fn)

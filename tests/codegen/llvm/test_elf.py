@@ -5,12 +5,14 @@ import platform
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
 from kgraph.codegen.llvm.assemble import compile_object
-from kgraph.codegen.llvm.elf import LoadedObject, ObjectError, load_elf
-from kgraph.codegen.llvm.load import load, load_by_llvm, resolve
+from kgraph.codegen.llvm.bundle import bundle, objects_of
+from kgraph.codegen.llvm.elf import ObjectError, load_elf
+from kgraph.codegen.llvm.load import NativeCode, load, load_by_llvm, resolve
 from kgraph.codegen.llvm.pool_text import pool_target
 
 pytestmark = pytest.mark.skipif(
@@ -56,7 +58,7 @@ def code() -> bytes:
     return compile_object(TEXT, pool_target())
 
 
-def integer(loaded: LoadedObject, name: str, *arguments: int) -> int:
+def integer(loaded: NativeCode, name: str, *arguments: int) -> int:
     kind = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * len(arguments))
     return kind(loaded.address(name))(*arguments)
 
@@ -103,6 +105,39 @@ def test_symbols_that_are_missing_or_forbidden(code: bytes) -> None:
     forbidden = compile_object(text, pool_target())
     with pytest.raises(ObjectError, match="'abs', which is not in ALLOWED_SYMBOLS"):
         load(forbidden, ("f",))
+
+
+CALLER = """
+target triple = "x86_64-unknown-linux-gnu"
+declare i64 @lookup(i64)
+define i64 @twice(i64 %i) {
+  %v = call i64 @lookup(i64 %i)
+  %w = add i64 %v, %v
+  ret i64 %w
+}
+"""
+
+
+@pytest.mark.parametrize("loader", [load, load_by_llvm])
+def test_objects_of_a_bundle_call_each_other(
+    code: bytes, loader: Callable[..., NativeCode]
+) -> None:
+    parts = [compile_object(CALLER, pool_target()), code]
+    assert objects_of(bundle(parts)) == parts
+    assert objects_of(bundle([code])) == [code]
+    loaded = loader(bundle(parts), ("twice", "next"))
+    assert [integer(loaded, "twice", i) for i in range(4)] == [6, 10, 14, 22]
+    assert integer(loaded, "next") == 41
+
+
+def test_a_damaged_bundle_is_refused(code: bytes) -> None:
+    caller = compile_object(CALLER, pool_target())
+    with pytest.raises(ObjectError, match="'lookup', which is not in ALLOWED_SYMBOLS"):
+        load_elf(bundle([caller, caller]), resolve)
+    whole = bundle([caller, code])
+    for length in range(0, len(whole), 97):
+        with pytest.raises(ObjectError):
+            load_elf(whole[:length], resolve)
 
 
 def test_every_truncation_is_an_error_or_harmless(code: bytes) -> None:
