@@ -18,7 +18,7 @@ def run(arguments: list[str]) -> int:
 
     app = _app()
     try:
-        app(args=arguments, prog_name="kgraph", standalone_mode=False)
+        app(args=arguments or ["--help"], prog_name="kgraph", standalone_mode=False)
     except typer.Exit as e:
         return e.exit_code
     except typer.Abort:
@@ -31,9 +31,10 @@ def run(arguments: list[str]) -> int:
         )  # `kgraph dump ... | head` ends early, and well
     except KeyboardInterrupt:
         return _fail("stopped", 130)
+    except OSError as e:
+        return _fail(f"{e.filename}: {e.strerror}" if e.filename and e.strerror else str(e))
     except (
         KGraphError,
-        OSError,
         ValueError,
         TypeError,
         KeyError,

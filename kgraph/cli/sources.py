@@ -19,7 +19,10 @@ def read_model(source: str) -> Any:
     if path.endswith(".py"):
         if not Path(path).exists():
             raise FileNotFoundError(f"there is no file {path!r}")
-        namespace = runpy.run_path(path, run_name="__kgraph__")
+        try:
+            namespace = runpy.run_path(path, run_name="__kgraph__")
+        except (Exception, SystemExit) as error:
+            raise ValueError(f"{path} raised {type(error).__name__}: {error}") from error
         if name not in namespace:
             models = [key for key, value in namespace.items() if hasattr(value, "predict")]
             raise ValueError(

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from kgraph.ir import numpy_dtype
+from kgraph.ops import KerasTensor
 from kgraph.ops._step import Traced
 from kgraph.utils import tree
 
@@ -32,13 +33,21 @@ def trace_step(model: Any, kind: str | None) -> Traced:
             f"the model {model.name!r} is not compiled with a loss: only --step predict can be "
             "shown"
         )
-    x = tree.map_structure(lambda t: _stand_in(t.shape, t.dtype), model.input)
-    y = None if kind == "predict" else _targets(model)
-    return model._step_program({"evaluate": "test"}.get(kind, kind)).trace(x, y, None)  # type: ignore[no-any-return]
+    specs = [model.input] if kind == "predict" else [model.input, _targets(model)]
+    lengths = {
+        (i, k): "length"
+        for i, spec in enumerate(tree.flatten(specs))
+        for k, size in enumerate(spec.shape)
+        if k > 0 and size is None
+    }
+    x, *y = tree.map_structure(_stand_in, specs)
+    step = model._step_program({"evaluate": "test"}.get(kind, kind))
+    return step.trace(x, y[0] if y else None, None, lengths=lengths)  # type: ignore[no-any-return]
 
 
-def _stand_in(shape: Any, dtype: str) -> Any:
-    return np.zeros([2, *[_STAND_IN if d is None else d for d in shape[1:]]], numpy_dtype(dtype))
+def _stand_in(spec: Any) -> Any:
+    sizes = [_STAND_IN if d is None else d for d in spec.shape[1:]]
+    return np.zeros([2, *sizes], numpy_dtype(spec.dtype))
 
 
 def _targets(model: Any) -> Any:
@@ -60,5 +69,5 @@ def _targets(model: Any) -> Any:
 def _target(output: Any, loss: Any) -> Any:
     name = loss if isinstance(loss, str) else getattr(loss, "name", getattr(loss, "__name__", ""))
     if "sparse" in str(name).lower():
-        return _stand_in(output.shape[:-1], "int32")
-    return _stand_in(output.shape, "float32")
+        return KerasTensor(output.shape[:-1], "int32")
+    return KerasTensor(output.shape, "float32")

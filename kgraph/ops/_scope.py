@@ -46,6 +46,7 @@ def current_trace() -> Trace | None:
 # ---- where an op comes from ----
 
 PACKAGE = str(Path(__file__).parents[1])
+_COMMANDS = str(Path(PACKAGE, "cli"))
 _ours: dict[CodeType, bool] = {}
 _places: dict[tuple[str, str, int], Location] = {}
 
@@ -63,7 +64,7 @@ def layer_scope(name: str) -> Iterator[None]:
 
 def current_location() -> Location:
     """The layer path and the first line, from here outwards, that is not kgraph's own."""
-    frame = sys._getframe(1)
+    frame = inner = sys._getframe(1)
     while frame.f_back is not None:
         code = frame.f_code
         ours = _ours.get(code)
@@ -71,13 +72,15 @@ def current_location() -> Location:
             ours = _ours[code] = code.co_filename.startswith((PACKAGE, "<frozen", "<string>"))
         if not ours:
             break
-        frame = frame.f_back
+        inner, frame = frame, frame.f_back
     key = (here.layers[-1] if here.layers else "", frame.f_code.co_filename, frame.f_lineno)
     found = _places.get(key)
     if found is None:
         if len(_places) > 100_000:
             _places.clear()
-        found = _places[key] = Location(*key)
+        # a library that runs our command line is no user either
+        by_command = inner.f_code.co_filename.startswith(_COMMANDS)
+        found = _places[key] = Location(key[0]) if by_command else Location(*key)
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -144,16 +144,19 @@ class Step:
                 found = self._compile(args, signature, arrays)
         return self._run(found, arrays)
 
-    def trace(self, *args: Any) -> Traced:
-        """The program for these arguments, as it is before compilation."""
+    def trace(self, *args: Any, lengths: Mapping[tuple[int, int], str] | None = None) -> Traced:
+        """The program for these arguments, as it is before compilation.
+
+        `lengths` names symbols for sizes that vary: (array, dim) -> name.
+        """
         arrays: list[Array] = []
         take_apart(args, arrays, [])
         codes = leading_codes(arrays) if self.symbolic_batch else None
-        types = argument_types(arrays, codes, self.symbolic)
+        types = with_symbols(argument_types(arrays, codes, self.symbolic), lengths or {})
         sizes: dict[str, int] = {}
         while True:
             try:
-                return traced(self.fn, args, types, sizes, self.name)
+                return traced(self.fn, args, types, sizes, self.name, sizes_at_hand=bool(lengths))
             except SizeNeededError as error:
                 places = {s: place for s in error.symbols if (place := _where(types, s))}
                 if not places.keys() - sizes.keys():

@@ -98,6 +98,31 @@ def test_dump_after_changed_layer(capsys, model_file):
     assert all("hidden" in line for line in layer.splitlines())
 
 
+def test_dump_of_lengths_that_vary(capsys, tmp_path):
+    x = kgraph.Input((None, 3))
+    y = kgraph.layers.LayerNormalization()(kgraph.layers.Dense(4)(x))
+    model = kgraph.Model(x, y)
+    model.compile("sgd", "mse")
+    model.save(tmp_path / "m.keras")
+    text = output(capsys, "dump", tmp_path / "m.keras", "--stage", "traced")
+    assert "%x0: f32[batch,length,3], %x1: f32[batch,length,4])" in text
+    x = kgraph.Input((None, None, 3))
+    kgraph.Model(x, kgraph.layers.Conv2D(2, 3)(x)).save(tmp_path / "m.keras")
+    assert "f32[batch,6,6,2]" in output(capsys, "dump", tmp_path / "m.keras")
+
+
+def test_locations_are_the_users_own(model_file):
+    done = subprocess.run(
+        [sys.executable, "-m", "kgraph.cli", "dump", str(model_file), "--locations"],
+        env={**os.environ, "PYTHONPATH": str(Path(kgraph.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert '@ "net/hidden"' in done.stdout or '@ "hidden"' in done.stdout
+    assert ".py" not in done.stdout
+
+
 def test_dump_stats_and_dot(capsys, model_file):
     stats = output(capsys, "dump", model_file, "--stats")
     for word in ("ops: ", "FLOPs: ", "bytes read", "arena: ", "critical path: ", "passes:"):
@@ -175,6 +200,7 @@ def test_cache(capsys, monkeypatch, tmp_path):
 
 
 def test_version_and_help(capsys):
+    assert output(capsys) == output(capsys, "--help")
     assert output(capsys, "--version") == f"kgraph {kgraph.__version__}\n"
     text = output(capsys, "--help")
     for name in ("dump", "opt", "run", "ops", "passes", "cache", "demo"):
@@ -224,8 +250,12 @@ def test_errors_of_files(capsys, tmp_path):
     script = tmp_path / "s.py"
     script.write_text("import kgraph\nother = kgraph.Sequential([])\n")
     assert "other" in failure(capsys, "dump", f"{script}:model")
-    script.write_text("1 / 0\n")
-    failure(capsys, "dump", f"{script}:model", code=70)
+    for line, words in (("1 / 0", "ZeroDivisionError"), ("raise SystemExit(3)", "SystemExit: 3")):
+        script.write_text(f"{line}\n")
+        assert f"s.py raised {words}" in failure(capsys, "dump", f"{script}:model")
+    assert f"kgraph: {tmp_path}/none.kg: No such file" in failure(
+        capsys, "opt", tmp_path / "none.kg"
+    )
 
 
 def test_a_process(program):
