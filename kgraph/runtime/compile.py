@@ -14,6 +14,7 @@ from kgraph.runtime.digest import Key, key_of
 from kgraph.runtime.memory import MemoryCache
 from kgraph.runtime.options import default_options, notice
 from kgraph.runtime.program import Program, Runner
+from kgraph.runtime.progress import told_if_slow
 from kgraph.runtime.signature import Signature
 from kgraph.runtime.threads import thread_count
 
@@ -85,9 +86,11 @@ def _runners(
     native = options.backend == "llvm"
     found = _restored(key, donate, options, name) if native else None
     if found is None:
-        compiled = backend.compile(
-            fn, state=state, donate=donate, options=options, threads=thread_count()
-        )
+        ops = f"{len(fn.ops):,} op{'s' * (len(fn.ops) != 1)}"
+        with told_if_slow(f"compiling {name or 'a program'}, {ops}"):
+            compiled = backend.compile(
+                fn, state=state, donate=donate, options=options, threads=thread_count()
+            )
         if isinstance(compiled, NativeImage):
             disk_cache().put(key, [compiled.to_bytes()], name)
             found = _native(compiled, donate, options)
