@@ -12,6 +12,7 @@ import sys
 
 from kgraph.ir import evaluate
 from kgraph.passes.decompose import Decompose
+from kgraph.passes.pipeline import LLVM_KEEPS
 from kgraph.runtime.guard import GuardedRunner
 from tests.codegen.llvm.lowered import image, run
 from tests.ops.cases import CASES
@@ -22,7 +23,7 @@ BATCHES = (SIZES["batch"], 1, 37, 0)  # 37: full vectors and a rest
 
 def check(case: Case) -> None:
     """Every batch with memory that ends and that begins at a protected page."""
-    fn = Decompose().run(case.function())
+    fn = Decompose(keep=LLVM_KEEPS).run(case.function())
     code = image(fn)
     for at_start in (False, True):
         runner = GuardedRunner(code, {}, poisoned=True, at_start=at_start)

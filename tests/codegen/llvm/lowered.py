@@ -13,6 +13,29 @@ from kgraph.codegen.llvm.target import Target, host
 from kgraph.ir import Array, Function, bind, evaluate, sizes_of
 from kgraph.passes.fuse import Fuse
 from kgraph.runtime.native import NativeRunner
+from tests.codegen.llvm.native import aligned
+
+
+class Shifted(NativeRunner):
+    """A runner whose arguments and results lie `shift` elements behind a multiple of 64 bytes."""
+
+    shift = 0
+
+    def run(
+        self,
+        state: Sequence[Array],
+        inputs: Sequence[Array],
+        sizes: Mapping[str, int],
+        in_place: bool,
+    ) -> tuple[Array, ...]:
+        copies = []
+        for x in inputs:
+            copies.append(self._empty(x.shape, x.dtype))
+            copies[-1][...] = x
+        return super().run(state, copies, sizes, in_place)
+
+    def _empty(self, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Array:
+        return aligned(shape, dtype, offset=self.shift * dtype.itemsize)
 
 
 def native(fn: Function, target: Target | None = None, fuse: bool = False) -> NativeRunner:
