@@ -7,7 +7,14 @@ PYTEST_ARGS ?= -n 2 --dist loadfile
 BIN := $(VENV)/bin
 SOURCES := $(wildcard kgraph tests tools benchmarks examples)
 
-.PHONY: help demo check test test-slow bench
+# What `make bench` compares with, in an environment of its own. PyTorch's index has builds for CPUs.
+BENCH_VENV ?= .venv-bench
+BENCH_BIN := $(BENCH_VENV)/bin
+BENCH_PEERS := torch==2.13.0+cpu onnx onnxscript onnxruntime openvino keras jax matplotlib
+BENCH_INDEX := https://download.pytorch.org/whl/cpu
+BENCH_RUN = $(BENCH_BIN)/python -m benchmarks
+
+.PHONY: help demo check test test-slow bench bench-quick
 .DELETE_ON_ERROR:
 
 help:
@@ -15,7 +22,8 @@ help:
 	@echo "make test       lint, types and the fast tests"
 	@echo "make test-slow  lint, types and all tests"
 	@echo "make check      lint and types only"
-	@echo "make bench      training steps beside Keras on JAX, start-up times (minutes; an idle machine)"
+	@echo "make bench      beside PyTorch, ONNX Runtime, OpenVINO, Keras on JAX (an hour; an idle machine)"
+	@echo "make bench-quick  the main rows on one thread (minutes)"
 
 demo: $(VENV)/.installed
 	$(BIN)/kgraph demo
@@ -31,9 +39,11 @@ test: check
 test-slow: check
 	$(BIN)/pytest $(PYTEST_ARGS)
 
-bench: $(VENV)/.installed-dev
-	$(BIN)/python benchmarks/startup.py
-	$(BIN)/python benchmarks/train_step.py $(BENCH_ARGS)
+bench: $(BENCH_VENV)/.installed
+	$(BENCH_RUN) --json build/benchmarks/table.json --plot build/benchmarks/table.svg $(BENCH_ARGS)
+
+bench-quick: $(BENCH_VENV)/.installed
+	$(BENCH_RUN) --quick $(BENCH_ARGS)
 
 # The stamps keep a second call from installing again. Editable: an edit needs no new install.
 $(VENV)/.created:
@@ -48,3 +58,9 @@ $(VENV)/.installed: pyproject.toml $(VENV)/.created
 $(VENV)/.installed-dev: pyproject.toml constraints.txt $(VENV)/.created
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
+
+$(BENCH_VENV)/.installed: pyproject.toml benchmarks/constraints.txt
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_BIN)/pip install --quiet --disable-pip-version-check --extra-index-url $(BENCH_INDEX) \
+		--constraint benchmarks/constraints.txt --editable . $(BENCH_PEERS)
+	@touch $@

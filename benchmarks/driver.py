@@ -1,5 +1,6 @@
 """Measures a job: a process per peer, and turns in which only one of them runs."""
 
+import contextlib
 import json
 import statistics
 import subprocess
@@ -7,7 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from benchmarks.jobs import ROOT, Job, processors
 from benchmarks.peers import environment
@@ -43,9 +44,12 @@ class Measured:
 
 @dataclass(frozen=True)
 class Row:
-    """A job and what each peer needed for it."""
+    """What each peer needed for the same work."""
 
-    job: Job
+    name: str
+    mode: str
+    batch: int
+    threads: int
     peers: dict[str, Measured]
 
     def best(self) -> str | None:
@@ -92,30 +96,56 @@ class Worker:
 
     def end(self) -> None:
         assert self.process.stdin is not None
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.wait()
 
 
-def measure(job: Job, peers: Sequence[str], effort: Effort) -> Row:
-    """Runs a job whose files are there."""
-    workers = {name: Worker(name, job.threads) for name in peers}
-    try:
-        started = {name: worker.ask(asdict(job)) for name, worker in workers.items()}
-        times: dict[str, list[float]] = {name: [] for name in peers}
-        able = [name for name in peers if "error" in started[name]]
-        for _ in range(effort.turns):
-            for name in able:
-                answer = workers[name].ask({"seconds": effort.seconds, "least": effort.least})
-                times[name] += answer["times"]
-    finally:
-        for worker in workers.values():
+class Workers:
+    """The processes of a run: one per peer and number of threads, kept from row to row."""
+
+    def __init__(self) -> None:
+        self.found: dict[tuple[str, int], Worker] = {}
+
+    def worker(self, peer: str, threads: int) -> Worker:
+        found = self.found.get((peer, threads))
+        if found is None or found.process.poll() is not None:
+            found = self.found[peer, threads] = Worker(peer, threads)
+        return found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for worker in self.found.values():
             worker.end()
-    found = {
+
+
+def measure_job(workers: Workers, job: Job, peers: Sequence[str], effort: Effort) -> Row:
+    """Runs a network whose files are there."""
+    request = {"subject": "networks", **asdict(job)}
+    found = measure({peer: workers.worker(peer, job.threads) for peer in peers}, request, effort)
+    return Row(job.name, job.mode, job.batch, job.threads, found)
+
+
+def measure(
+    workers: dict[str, Worker], request: dict[str, Any], effort: Effort
+) -> dict[str, Measured]:
+    """Asks every peer for the same, in turns."""
+    started = {name: worker.ask(request) for name, worker in workers.items()}
+    times: dict[str, list[float]] = {name: [] for name in workers}
+    for _ in range(effort.turns):
+        for name in [name for name in workers if "error" in started[name]]:
+            answer = workers[name].ask({"seconds": effort.seconds, "least": effort.least})
+            times[name] += answer.get("times", [])
+            started[name] = {**started[name], **answer}
+    for worker in workers.values():
+        worker.ask({})
+    return {
         name: Measured(
-            times[name],
-            started[name].get("error"),
-            started[name].get("refused") or started[name].get("failed") or "",
+            [] if "failed" in answer else times[name],
+            answer.get("error"),
+            answer.get("refused") or answer.get("failed") or "",
         )
-        for name in peers
+        for name, answer in started.items()
     }
-    return Row(job, found)

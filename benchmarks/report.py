@@ -2,8 +2,7 @@
 
 import json
 import platform
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,14 @@ def heading(peers: Sequence[str]) -> str:
     """Two lines above the rows."""
     about = "ms: least, error against float64; ratio: kgraph / best peer, of leasts and of medians"
     names = "".join(f"{name:>19}" for name in peers)
-    return f"{about}\n{'':11}{'':6}{'batch':>5}{'thr':>4}{names}{'ratio':>8}{'median':>8}  best"
+    return f"{about}\n{'':22}{'':10}{'batch':>5}{'thr':>4}{names}{'ratio':>8}{'median':>8}  best"
 
 
 def line(row: Row) -> str:
-    job = row.job
     cells = "".join(cell(measured) for measured in row.peers.values())
     ratios = "".join(number(row.ratio(name)) for name in ("least", "median"))
     return (
-        f"{job.name:11}{job.mode:6}{job.batch:5}{job.threads:4}{cells}{ratios}  {row.best() or ''}"
+        f"{row.name:22}{row.mode:10}{row.batch:5}{row.threads:4}{cells}{ratios}  {row.best() or ''}"
     )
 
 
@@ -39,7 +37,7 @@ def number(ratio: float | None) -> str:
 def notes(rows: Sequence[Row]) -> list[str]:
     """Why cells are empty, each reason once."""
     found = {
-        f"{name}, {row.job.name} {row.job.mode}: {measured.reason}"
+        f"{name}, {row.name} {row.mode}: {measured.reason}"
         for row in rows
         for name, measured in row.peers.items()
         if measured.reason and not measured.reason.startswith("does not")
@@ -77,7 +75,7 @@ def machine() -> dict[str, Any]:
 
 
 def as_json(row: Row) -> dict[str, Any]:
-    job = {key: value for key, value in asdict(row.job).items() if key != "folder"}
+    work = {"name": row.name, "mode": row.mode, "batch": row.batch, "threads": row.threads}
     peers = {
         name: {"least": m.least, "median": m.median, "runs": len(m.times), "error": m.error}
         if m.times
@@ -85,9 +83,23 @@ def as_json(row: Row) -> dict[str, Any]:
         for name, m in row.peers.items()
     }
     ratios = {"ratio": row.ratio(), "median_ratio": row.ratio("median"), "best": row.best()}
-    return {**job, **ratios, "peers": peers}
+    return {**work, **ratios, "peers": peers}
 
 
 def write(path: Path, found: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({**machine(), **found}, indent=1) + "\n")
+
+
+def pairs(
+    what: str, peers: tuple[str, str], rows: Iterable[tuple[str, dict[str, float]]]
+) -> list[dict[str, Any]]:
+    """Prints rows of one number for kgraph and one for a peer."""
+    print(f"{what:24}" + "".join(f"{name:>10}" for name in peers) + f"{'ratio':>8}")
+    found = []
+    for name, values in rows:
+        ratio = values[peers[0]] / values[peers[1]]
+        numbers = "".join(f"{values[peer]:10.3f}" for peer in peers)
+        print(f"{name:24}{numbers}{ratio:8.2f}", flush=True)
+        found.append({"name": name, "ratio": ratio, **values})
+    return found

@@ -1,28 +1,20 @@
 """A peer's process: reads requests, a line of JSON each, and answers so.
 
+One that names a module of `benchmarks` makes that module's `start` give the step to be timed; the
+others ask for times of it; an empty one lets go of it.
+
 python -m benchmarks.worker PEER PROCESSORS
 """
 
+import gc
 import json
 import os
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from importlib import import_module
 
-from benchmarks.jobs import Job, relative_error
-from benchmarks.peers import peer
 from benchmarks.peers.peer import UnsupportedError
-
-
-def start(name: str, job: Job) -> tuple[Callable[[], object], dict[str, Any]]:
-    """The step to be timed, and the error of the first one against float64."""
-    run = getattr(peer(name), job.mode)(job)
-    run.step()
-    error = relative_error(run.results(), job.reference())
-    timed = run.timed or run.step
-    timed()
-    return timed, {"error": error}
 
 
 def times(step: Callable[[], object], seconds: float, least: int) -> list[float]:
@@ -52,14 +44,18 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            if step is None:
-                step, answer = start(sys.argv[1], Job(**request))
+            if not request:
+                step, answer = None, {}
+            elif "subject" in request:
+                subject = import_module(f"benchmarks.{request.pop('subject')}")
+                step, answer = subject.start(sys.argv[1], **request)
             else:
                 answer = {"times": times(step, **request)}
         except UnsupportedError as reason:
             answer = {"refused": str(reason)}
         except Exception as problem:
             answer = {"failed": f"{type(problem).__name__}: {problem}"}
+        gc.collect()
         print(json.dumps(answer), file=answers, flush=True)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import kgraph
 from benchmarks import models, report
-from benchmarks.driver import Effort, Measured, Row, measure
+from benchmarks.driver import Effort, Measured, Row, Workers, measure_job
 from benchmarks.jobs import Job, relative_error
 from benchmarks.weights import drawn, load
 
@@ -43,7 +43,8 @@ def files(folder: Path, job: Job) -> Job:
 def test_a_row(tmp_path: Path) -> None:
     """A process of kgraph's is started, checked and timed."""
     job = files(tmp_path, Job("mlp", "infer", 3, 1))
-    row = measure(job, ["kgraph"], Effort(turns=2, seconds=0.0))
+    with Workers() as workers:
+        row = measure_job(workers, job, ["kgraph"], Effort(turns=2, seconds=0.0))
     found = row.peers["kgraph"]
     assert not found.reason
     assert len(found.times) == 2
@@ -58,7 +59,7 @@ def test_ratios_and_reasons() -> None:
         "keras": Measured([8.0, 3.5, 9.0], 1e-7),
         "openvino": Measured(reason="does not train"),
     }
-    row = Row(Job("mlp", "train", 128, 1), peers)
+    row = Row("mlp", "train", 128, 1, peers)
     assert row.best() == "keras"
     assert row.ratio() == 2.0 / 3.5
     assert row.ratio("median") == 3.0 / 4.0
