@@ -61,8 +61,9 @@ class NativeImage:
         prepare: a function of the state alone, run when the state's version changes; what it gives
             are further parameters of this one, between the state and the inputs. For programs that
             donate nothing.
-        probes: of code compiled with `Options.profile`, which then defines the variable
-            `kgraph_probes`: for each probe two i64, nanoseconds and executions so far.
+        probes: of code compiled with `Options.profile` or `find_nan`, which then defines the
+            variable `kgraph_probes`: for each probe two i64, nanoseconds and executions so far; or
+            one, the number, from 1, of the first probe whose op gave a NaN.
     """
 
     code: bytes

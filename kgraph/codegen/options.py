@@ -27,6 +27,7 @@ class Options:
         guard: "end" or "start": each buffer of native code ends, or begins, at a page that nobody
             may touch, to find accesses outside of it.
         profile: measure the time of each op (llvm): `kgraph profile`.
+        find_nan: stop at the first op that gives a NaN (llvm); each op is then a kernel.
         disabled: names of passes that are left out.
     """
 
@@ -39,6 +40,7 @@ class Options:
     poison: bool = False
     guard: str = ""
     profile: bool = False
+    find_nan: bool = False
     disabled: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -46,6 +48,8 @@ class Options:
             raise ValueError(
                 f"backend: expected one of {', '.join(BACKENDS)}; got {self.backend!r}"
             )
+        if self.profile and self.find_nan:
+            raise ValueError("profile and find_nan: expected one of them at most")
         if self.guard not in GUARDS:
             raise ValueError(f"guard: expected 'end', 'start' or ''; got {self.guard!r}")
 

@@ -96,6 +96,8 @@ def _runners(
             found = _native(compiled, donate, options)
         else:
             found = (ExecutableRunner(compiled), None)
+    if native and options.find_nan:
+        found = _with_search(found, fn.param_names)
     _memory.put(key.digest, found)
     return found
 
@@ -123,6 +125,17 @@ def _native(image: NativeImage, donate: Mapping[int, int], options: Options) -> 
         return NativeRunner(image, donate, options.poison)
 
     return runner(image, donate), None if image.prepare is None else runner(image.prepare, {})
+
+
+def _with_search(runners: _Runners, names: Sequence[str]) -> _Runners:
+    """The runner that raises where the code found a NaN."""
+    from kgraph.runtime.nan import NanRunner
+    from kgraph.runtime.native import NativeRunner
+
+    runner, prepare = runners
+    if not isinstance(runner, NativeRunner) or not runner.image.probes:
+        return runners  # it computes nothing
+    return NanRunner(runner, names), prepare
 
 
 def clear_memory_cache() -> None:

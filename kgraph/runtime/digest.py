@@ -44,7 +44,12 @@ def key_of(
     results = ", ".join(str(v.type) for v in fn.results)
     return Key(
         (
-            ("graph", hashlib.sha256(graph_text(fn, options.profile).encode()).hexdigest()),
+            (
+                "graph",
+                hashlib.sha256(
+                    graph_text(fn, options.profile or options.find_nan).encode()
+                ).hexdigest(),
+            ),
             ("parameters", parameters),
             ("results", results),
             ("ops", str(len(fn.ops))),
@@ -61,7 +66,7 @@ def key_of(
 def graph_text(fn: Function, locations: bool = False) -> str:
     """The text of a function without what changes no code: names, and locations if not asked for.
 
-    What measures ops names their layers.
+    What measures or searches ops names their layers.
     """
     return to_text(fn, locations=locations, labels=False)
 

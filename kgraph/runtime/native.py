@@ -96,10 +96,15 @@ class NativeRunner:
         self._frames: deque[_Frame] = deque()
         self._layouts: dict[tuple[int, ...], _Layout] = {}
 
+    @property
+    def probes_address(self) -> int:
+        """Where the variable of the code's probes lies."""
+        return self._code.address(PROBES)
+
     def counters(self) -> Array:
         """Nanoseconds and executions of each probe so far, as they are: writing 0 begins anew."""
         kind = ctypes.c_int64 * (2 * len(self.image.probes))
-        table = kind.from_address(self._code.address(PROBES))
+        table = kind.from_address(self.probes_address)
         return np.ctypeslib.as_array(table).reshape(-1, 2)
 
     def accept(self, value: object, type_: TensorType, name: str) -> Array:

@@ -73,9 +73,9 @@ def default_options(
 ) -> Options:
     """The options that the environment asks for.
 
-    `KGRAPH_EXACT`, `KGRAPH_FAST_MATH`, `KGRAPH_TF32`, `KGRAPH_VERIFY`, `KGRAPH_POISON` are switches
-    (1 or 0), `KGRAPH_GUARD` is one too, or `start`, `KGRAPH_TARGET` names a CPU, `KGRAPH_DISABLE`
-    lists passes to leave out.
+    `KGRAPH_EXACT`, `KGRAPH_FAST_MATH`, `KGRAPH_TF32`, `KGRAPH_VERIFY`, `KGRAPH_POISON` and
+    `KGRAPH_FIND_NAN` are switches (1 or 0), `KGRAPH_GUARD` is one too, or `start`, `KGRAPH_TARGET`
+    names a CPU, `KGRAPH_DISABLE` lists passes to leave out.
 
     Args:
         backend: a backend to use in place of the process's; `KGRAPH_BACKEND` still wins.
@@ -99,6 +99,7 @@ def default_options(
         verify=_switch(environment, "KGRAPH_VERIFY"),
         poison=_switch(environment, "KGRAPH_POISON"),
         guard=_guard(environment),
+        find_nan=_switch(environment, "KGRAPH_FIND_NAN"),
         disabled=tuple(sorted(disabled)),
     )
 

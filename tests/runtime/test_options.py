@@ -94,7 +94,8 @@ def test_every_option_is_in_the_key() -> None:
     changed = [
         Options(backend="jax"), Options(target="avx2"), Options(exact=True),
         Options(fast_math=True), Options(tf32=True), Options(verify=True), Options(poison=True),
-        Options(guard="end"), Options(profile=True), Options(disabled=("cse",)),
+        Options(guard="end"), Options(profile=True), Options(find_nan=True),
+        Options(disabled=("cse",)),
     ]  # fmt: skip
     assert len({o.text() for o in [*changed, Options()]}) == len(changed) + 1
     assert len(Options.__dataclass_fields__) == len(changed)

@@ -85,7 +85,7 @@ def test_a_regions_time_is_shared_among_its_ops() -> None:
 def test_an_ops_code_has_no_probe_unless_asked() -> None:
     fn = run_passes(program(), llvm_pipeline())
     target = target_of(Options())
-    plain, with_probes = lower(fn, target), lower(fn, target, profile=True)
+    plain, with_probes = lower(fn, target), lower(fn, target, options=PROFILED)
     assert "kgraph_probes" not in plain.text
     assert "clock_gettime" not in plain.text
     assert plain.probes == ()

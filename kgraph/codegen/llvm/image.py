@@ -11,6 +11,7 @@ from kgraph.codegen.llvm.assemble import Assembler
 from kgraph.codegen.llvm.emit import I32, I64, PTR, Function, Module, Operand, Type, constant
 from kgraph.codegen.llvm.fingerprint import target_of
 from kgraph.codegen.llvm.lower import Frame, Kernels, lower_body, plan_body, slab_of
+from kgraph.codegen.llvm.lower.nan import NanFinder
 from kgraph.codegen.llvm.lower.probes import Probes
 from kgraph.codegen.llvm.panels import Panels, panels_of
 from kgraph.codegen.llvm.target import Target
@@ -25,6 +26,8 @@ from kgraph.passes.pipeline import llvm_pipeline
 from kgraph.passes.prepare import split
 
 _SLABS = 3  # the word of the context that points to the threads' slabs; the caller's is the first
+_PLAIN = Options()
+_JOINING = ("outline", "fuse")  # the passes that make one op of several
 _RUN = [("buffers", PTR), ("sizes", PTR), ("arena", PTR), ("context", PTR)]
 
 
@@ -47,6 +50,8 @@ def compile(
     function computes from it, and the panels in which products read their weights.
     """
     target = target_of(options)
+    if options.find_nan:
+        return _searched(fn, target, options, threads)
     passes = llvm_pipeline(inference=bool(state) and not donate, exact=options.exact)
     cut = next(i for i, p in enumerate(passes) if isinstance(p, Outline))
 
@@ -62,11 +67,19 @@ def compile(
         known = state + (len(graph.params) - len(fn.params))
     graph = run(graph, cut, len(passes))
     panels = panels_of(graph, known, target)
-    image = _image(graph, target, donate, panels, options.profile, threads)
+    image = _image(graph, target, donate, panels, options, threads)
     if early is None and not panels:
         return image
     early = early or Graph(fn.params[:state], (), (), f"{fn.name}.prepare")
     return _with_prepare(image, run(early, cut, len(passes)), target, panels, threads)
+
+
+def _searched(fn: Graph, target: Target, options: Options, threads: int) -> NativeImage:
+    """Each op by itself, with a search for NaN behind it; nothing is updated in place, so that the
+    state before the step is there when it fails."""
+    disabled = {*options.disabled, *_JOINING}
+    graph = run_passes(fn, llvm_pipeline(), disabled=disabled, check=options.verify)
+    return _image(graph, target, {}, (), options, threads)
 
 
 def _image(
@@ -74,11 +87,11 @@ def _image(
     target: Target,
     donate: Mapping[int, int],
     panels: Sequence[Panels],
-    profile: bool,
+    options: Options,
     threads: int,
 ) -> NativeImage:
     with Assembler(target, threads) as assembler:
-        lowered = lower(fn, target, donate, panels, profile, assembler.add)
+        lowered = lower(fn, target, donate, panels, options, assembler.add)
         assembler.add(lowered.text)
         code = assembler.finish()
     first = panels[0].param if panels else 0
@@ -120,13 +133,14 @@ def lower(
     target: Target,
     donate: Mapping[int, int] | None = None,
     panels: Sequence[Panels] = (),
-    profile: bool = False,
+    options: Options = _PLAIN,
     take: Callable[[str], None] | None = None,
 ) -> Lowered:
     """The module of a scheduled function; its entry is `kgraph_run`.
 
-    `panels` are further parameters, between the others. With `profile`, ops are measured. `take`
-    gets parts of a long module, and the text is then the last one.
+    `panels` are further parameters, between the others. The options say whether ops are
+    measured or searched for NaN. `take` gets parts of a long module, and the text is then the last
+    one.
     """
     plan = plan_body(fn, target, donate)
     arena = plan.arena
@@ -134,10 +148,12 @@ def lower(
     for i in _staged(fn, plan, donate or {}):
         stages[i] = arena
         arena = arena + (fn.results[i].type.nbytes + (ALIGNMENT - 1)) // ALIGNMENT * ALIGNMENT
-    # What is measured stands in a variable, which has to be in the part that reads it.
-    module = Module(target, None if profile else take)
-    probes = Probes(module) if profile else None
-    with _entry(Kernels(module, probes), fn.symbols) as (frame, buffers, base):
+    # What is found stands in a variable, which has to be in the part that writes it.
+    module = Module(target, None if options.profile or options.find_nan else take)
+    probes = Probes(module) if options.profile else None
+    finder = NanFinder(module) if options.find_nan else None
+    kernels = Kernels(module, probes, None if finder is None else finder.after)
+    with _entry(kernels, fn.symbols) as (frame, buffers, base):
         count = len(fn.params) + len(panels)
         pointers = [_word(frame.f, buffers, i) for i in range(count + len(fn.results))]
         params, results = pointers[:count], pointers[count:]
@@ -147,7 +163,8 @@ def lower(
             first = panels[0].param
             del params[first : first + len(panels)]
         lower_body(frame, fn, plan, params, results, base, stages)
-    found = () if probes is None else probes.finish()
+    watch = probes or finder
+    found = () if watch is None else watch.finish()
     return Lowered(module.text(), arena, slab_of(fn, target), found)
 
 

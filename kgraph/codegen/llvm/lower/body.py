@@ -9,6 +9,7 @@ from kgraph.codegen.llvm.emit import Operand
 from kgraph.codegen.llvm.lower.frame import Frame
 from kgraph.codegen.llvm.lower.loop_ops import lower_as_loop
 from kgraph.codegen.llvm.lower.packings import Packings
+from kgraph.codegen.llvm.lower.probes import probe_of
 from kgraph.codegen.llvm.lower.table import LOWERINGS, SCRATCH, SLAB, is_loop
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Function, Op, Size, Value, maximum
@@ -134,8 +135,10 @@ def lower_op(frame: Frame, op: Op) -> None:
             raise LoweringError(f"the llvm backend has no lowering for {op.name}")
         lowering = lower_as_loop
     probes = frame.kernels.probes
-    with nullcontext() if probes is None else probes.around(frame.f, probes.op(op)):
+    with nullcontext() if probes is None else probes.around(frame.f, probe_of(op, probes.current)):
         lowering(frame, op)
+    if frame.kernels.after is not None:
+        frame.kernels.after(frame, op)
 
 
 def is_empty(op: Op) -> bool:

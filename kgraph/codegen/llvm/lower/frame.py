@@ -74,10 +74,14 @@ def serial_for(module: Module) -> Operand:
 
 @dataclass
 class Kernels:
-    """The kernels of a module by what they do; `probes` where times are measured."""
+    """The kernels of a module by what they do.
+
+    `probes` where times are measured; `after` writes what has to stand behind each op.
+    """
 
     module: Module
     probes: Probes | None = None
+    after: Callable[[Frame, Op], None] | None = None
     names: dict[Hashable, str] = field(default_factory=dict)
     count: int = 0
 

@@ -50,19 +50,6 @@ class Probes:
         self._add(f, 2 * number + 1, f.index(1))
         self._open.pop()
 
-    def op(self, op: Op) -> Probe:
-        """The probe of an op."""
-        main = _main(op)
-        return Probe(
-            op=_name(op),
-            result=", ".join(str(v.type) for v in op.results),
-            path=main.location.path,
-            line=f"{main.location.file}:{main.location.line}" if main.location.file else "",
-            parent=self.current,
-            flops=0 if isinstance(op, _OUTER) else flops(op),
-            nbytes=0 if isinstance(op, _OUTER) else traffic(op),
-        )
-
     def tiles(self, over: Size, block: int) -> Probe:
         """The probe of a region's tiles."""
         return Probe(op="tiles", parent=self.current, over=over, block=block)
@@ -87,6 +74,20 @@ class Probes:
                 rest = g.load_at(g.offset(time, 1, "int64"), "int64")
                 g.ret(g.add(g.mul(seconds, 1_000_000_000), rest))
         return f.call("nanoseconds", [])
+
+
+def probe_of(op: Op, parent: int = -1) -> Probe:
+    """The probe of an op."""
+    main = _main(op)
+    return Probe(
+        op=_name(op),
+        result=", ".join(str(v.type) for v in op.results),
+        path=main.location.path,
+        line=f"{main.location.file}:{main.location.line}" if main.location.file else "",
+        parent=parent,
+        flops=0 if isinstance(op, _OUTER) else flops(op),
+        nbytes=0 if isinstance(op, _OUTER) else traffic(op),
+    )
 
 
 def _main(op: Op) -> Op:
