@@ -1,9 +1,10 @@
 """The weight gradient of a depthwise convolution: vectors over channels, a sum for each tap.
 
-For a vector of channels and some tap rows the sums stay in registers while all pixels of a block
-pass by; they are added to dw in the end. A tile of neighbouring pixels holds its dy in registers
-and loads each vector of x once, for all taps that meet it. x is read in place: a row outside of the
-image is a row of zeros in the scratch memory, columns outside are left out as in conv_depthwise.py.
+A tile of neighbouring pixels holds its dy in registers, and the sums of some tap rows, which it
+loads from dw and stores there; each vector of x is loaded once, for all taps that meet it. Memory
+is read in order, vectors of channels innermost, while the sums, few, stay in L1. x is read in
+place: a row outside of the image is a row of zeros in the scratch memory, columns outside are left
+out as in conv_depthwise.py.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from kgraph.codegen.llvm.conv_depthwise import Columns, columns, meeting
 from kgraph.codegen.llvm.conv_input import Input, locate
 from kgraph.codegen.llvm.conv_spec import ConvSpec, Dim, Phase, Phases, extent
 from kgraph.codegen.llvm.emit import Function, Index, Operand, View, item_bytes
-from kgraph.codegen.llvm.gemm_tile import compute_dtype, multiply_add, zeros
+from kgraph.codegen.llvm.gemm_tile import compute_dtype, multiply_add
 
 TAPS = 9
 
@@ -63,19 +64,57 @@ class _Sums:
     nothing: Operand  # a row of zeros
 
     def emit(self, at: tuple[Operand, Operand], rows: tuple[Operand, Operand]) -> None:
-        """Vectors of channels, filters of a channel, groups of taps."""
+        """Rows of output, tiles of a row."""
         f, spec = self.f, self.spec
-        multiplier = spec.features // spec.channels
-        lanes = f.target.lanes(item_bytes(compute_dtype(spec.dtype)))
+        (image, plane), (first, end) = at, rows
+        depth, height, column = self.phase
+        dims = spec.space
+        pixels = 8 if f.target.vector_registers >= 32 else 4
+        y_plane = f.add(f.mul(plane, dims[0].period), depth.offset)
+        with (
+            f.when(f.compare("LT", plane, depth.count)),
+            f.loop(first, f.smin(end, height.count), name="row") as row,
+        ):
+            y_row = f.add(f.mul(row, dims[1].period), height.offset)
+            lines = {
+                (j, i): self._line(j, i, plane, row, first)
+                for j in range(depth.taps)
+                for i in range(height.taps)
+            }
+            for run in columns(column, dims[2], pixels, spec.copies()):
+                last = run.first + run.count * run.pixels
+                with f.loop(run.first, last, run.pixels, name="pixel") as start:
+                    start = f.index(run.first) if run.count == 1 else start
+                    self._channels(run, start, lines, (image, y_plane, y_row))
+
+    def _channels(
+        self,
+        run: Columns,
+        start: Operand,
+        lines: dict[tuple[int, int], Operand],
+        at: tuple[Operand, Operand, Operand],
+    ) -> None:
+        """One tile: vectors of channels, filters of a channel, groups of taps."""
+        f, spec = self.f, self.spec
+        compute = compute_dtype(spec.dtype)
+        multiplier, lanes = spec.features // spec.channels, f.target.lanes(item_bytes(compute))
 
         def body(channel: Operand, mask: Operand | None) -> None:
             with f.loop(0, multiplier, name="filter") as j:
                 feature = f.add(f.mul(channel, multiplier), j)
+                dy = [
+                    self._dy((*at, self._y_column(start, m)), feature, (lanes, mask))
+                    for m in range(run.pixels)
+                ]
                 for group in self._groups():
-                    self._group(group, at, rows, (channel, feature), (lanes, mask))
+                    x = [f.offset(lines[j, i], channel, compute) for j, i, _ in group]
+                    places = [self._place((j, i, t), feature) for j, i, some in group for t in some]
+                    sums = [f.load(view, [0], lanes, mask=mask) for view in places]
+                    sums = self._tile(run, start, (group, x), dy, sums, (lanes, mask))
+                    for view, total in zip(places, sums, strict=True):
+                        f.store(view, [0], total, mask=mask)
 
-        with f.when(f.compare("LT", at[1], self.phase[0].count)):
-            f.strips(spec.channels, lanes, body, "channel")
+        f.strips(spec.channels, lanes, body, "channel")
 
     def _groups(self) -> list[list[TapRow]]:
         """Tap rows, or parts of long ones, whose sums fit in the registers together."""
@@ -92,43 +131,6 @@ class _Sums:
                     found[-1].append((plane, row, taps))
                     room -= len(taps)
         return found
-
-    def _group(
-        self,
-        group: Sequence[TapRow],
-        at: tuple[Operand, Operand],
-        rows: tuple[Operand, Operand],
-        place: tuple[Operand, Operand],
-        width: tuple[int, Operand | None],
-    ) -> None:
-        f, spec = self.f, self.spec
-        (image, plane), (first, end), (channel, feature), (lanes, mask) = at, rows, place, width
-        compute, dims = compute_dtype(spec.dtype), spec.space
-        depth, height, column = self.phase
-        y_plane = f.add(f.mul(plane, dims[0].period), depth.offset)
-        taps = [(j, i, t) for j, i, some in group for t in some]
-        sums = zeros(compute, len(taps), lanes)
-        pixels = 8 if f.target.vector_registers >= 32 else 4
-        with f.carried_loop(first, f.smin(end, height.count), sums, name="row") as loop:
-            y_row = f.add(f.mul(loop.index, dims[1].period), height.offset)
-            lines = [
-                f.offset(self._line(j, i, plane, loop.index, first), channel, compute)
-                for j, i, _ in group
-            ]
-            totals = loop.values
-            for run in columns(column, dims[2], pixels, spec.copies()):
-                last = run.first + run.count * run.pixels
-                with f.carried_loop(run.first, last, totals, run.pixels, name="pixel") as inner:
-                    start = f.index(run.first) if run.count == 1 else inner.index
-                    dy = [
-                        self._dy((image, y_plane, y_row, self._y_column(start, m)), feature, width)
-                        for m in range(run.pixels)
-                    ]
-                    inner.next(*self._tile(run, start, (group, lines), dy, inner.values, width))
-                totals = inner.results
-            loop.next(*totals)
-        for tap, total in zip(taps, loop.results, strict=True):
-            self._add(tap, feature, total, mask)
 
     def _y_column(self, start: Operand, m: int) -> Operand:
         column, period = self.phase[2], self.spec.space[2].period
@@ -190,10 +192,8 @@ class _Sums:
             before += len(taps)
         return found
 
-    def _add(
-        self, tap: tuple[int, int, int], feature: Operand, total: Operand, mask: Operand | None
-    ) -> None:
-        """Adds a sum to dw."""
+    def _place(self, tap: tuple[int, int, int], feature: Operand) -> View:
+        """Where the sum of a tap lies in dw."""
         f, spec = self.f, self.spec
         compute, steps = compute_dtype(spec.dtype), spec.w_steps()
         place: Index = f.mul(feature, steps[4])
@@ -201,9 +201,7 @@ class _Sums:
             index = part.tap + number * part.tap_step
             place = f.add(place, (dim.taps - 1 - index if dim.reverse else index) * step)
         spread = spec.features // spec.channels * steps[4]
-        view = View(f.offset(f.parameter("dw"), place, compute), compute, (spread,))
-        before = f.load(view, [0], total.lanes, mask=mask)
-        f.store(view, [0], f.add(before, total), mask=mask)
+        return View(f.offset(f.parameter("dw"), place, compute), compute, (spread,))
 
     def _dy(
         self,
