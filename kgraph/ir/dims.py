@@ -202,6 +202,15 @@ def maximum(a: Size, b: Size) -> Size:
     return _choose("max", a, b)
 
 
+def largest(sizes: Iterable[Size]) -> Size:
+    """The largest of sizes of at least 0, and 0 of none: a balanced nest, as many may differ."""
+    left = list(dict.fromkeys(sizes))
+    while len(left) > 1:
+        pairs = [maximum(a, b) for a, b in zip(left[::2], left[1::2], strict=False)]
+        left = list(dict.fromkeys(pairs + left[len(pairs) * 2 :]))
+    return left[0] if left else 0
+
+
 def product(sizes: Iterable[Size]) -> Size:
     """The product of all sizes, 1 of none."""
     total: Size = 1

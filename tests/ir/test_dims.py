@@ -16,6 +16,7 @@ from kgraph.ir import (
     floordiv,
     is_nonnegative,
     is_positive,
+    largest,
     maximum,
     minimum,
     mod,
@@ -155,3 +156,12 @@ def test_names(name: str) -> None:
 def test_no_size(text: str) -> None:
     with pytest.raises(ValueError, match="expected a size"):
         parse_size(text)
+
+
+def test_the_largest_of_many() -> None:
+    """Of more than a chain of `maximum` could hold, nested as deep as it is long."""
+    batch = symbol("batch")
+    sizes = [minimum(batch * k, 9000 - k) for k in range(1, 200)]
+    assert bind_size(largest(sizes), {"batch": 3}) == 3 * 199
+    assert bind_size(largest(sizes), {"batch": 10000}) == 8999
+    assert largest([]) == 0

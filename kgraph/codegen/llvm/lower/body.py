@@ -12,7 +12,7 @@ from kgraph.codegen.llvm.lower.packings import Packings
 from kgraph.codegen.llvm.lower.probes import probe_of
 from kgraph.codegen.llvm.lower.table import LOWERINGS, SCRATCH, SLAB, is_loop
 from kgraph.codegen.llvm.target import Target
-from kgraph.ir import Function, Op, Size, Value, maximum
+from kgraph.ir import Function, Op, Size, Value, largest
 from kgraph.ir.ops.control import Fusion
 from kgraph.ir.ops.convolution import Convolution
 from kgraph.ir.ops.index import DynamicUpdateSlice
@@ -54,15 +54,15 @@ def plan_body(
 
 def slab_of(fn: Function, target: Target, packed: Packings | None = None) -> Size:
     """The bytes that a thread wants for itself while the function runs."""
-    total: Size = 0
+    found: list[Size] = []
     for op in fn.ops:
         if packed and (op,) in packed:
-            total = maximum(total, packed[op,].slab)
+            found.append(packed[op,].slab)
             continue
         wanted = SLAB.get(type(op))
         if wanted is not None and not is_empty(op):
-            total = maximum(total, wanted(op, target))
-    return total
+            found.append(wanted(op, target))
+    return largest(found)
 
 
 def _in_place(op: Op, operand: int, result: int) -> bool:
