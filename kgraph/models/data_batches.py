@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kgraph import config
+from kgraph.ir import numpy_dtype
 from kgraph.utils import tree
 from kgraph.utils.py_dataset import PyDataset
 
@@ -199,6 +200,8 @@ def as_array(value: Any) -> Any:
     """A numpy array of a dtype that models take: floats of another width become `floatx`."""
     if value is None:
         return None
+    if type(value) is np.ndarray and value.dtype == numpy_dtype(config.floatx()):
+        return value  # as it mostly is, between two calls of a short program
     if type(value).__module__.split(".")[0] == "pandas":
         value = value.to_numpy()
     array = np.asarray(value)

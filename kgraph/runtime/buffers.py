@@ -83,8 +83,8 @@ class Arenas:
         """Takes an arena back."""
         with self._lock:
             self._free.append(arena)
-            # the largest is handed out first
-            self._free.sort(key=lambda item: item.size)
+            if len(self._free) > 1:  # the largest is handed out first
+                self._free.sort(key=lambda item: item.size)
 
     def clear(self) -> None:
         """Frees what no call uses."""

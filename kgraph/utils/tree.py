@@ -44,6 +44,8 @@ def map_structure(function: Callable[..., Any], *structures: Any) -> Any:
 
     Raises ValueError where the structures differ.
     """
+    if len(structures) == 1 and not is_nested(structures[0]):
+        return function(structures[0])
     for other in structures[1:]:
         assert_same_structure(structures[0], other)
     results = [function(*leaves) for leaves in zip(*map(flatten, structures), strict=True)]

@@ -9,7 +9,7 @@ Loop order, from the outside:
     tiles of rows      A from L1, the panel from L2: the register tile (gemm_tile.py), which
                        brings a part of the next panel nearer where all are packed
 
-A is read in place when its rows are at known displacements that do not share cache sets, else
+A is read in place when its rows are at known displacements that leave L1 room for them, else
 packed. B is read in place when every element is used by one tile only (few rows), or when its rows
 are one tile wide. k is never split over threads: a caller gives each thread a range of row tiles or
 of column panels, and results do not depend on the split.

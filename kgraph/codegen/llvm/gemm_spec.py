@@ -114,8 +114,10 @@ def direct_a(spec: GemmSpec, target: Target) -> bool:
         return spec.m == 1 and k_stride is not None
     if spec.m is not None and spec.m <= 4:
         return True
-    # Rows a multiple of 4 KB apart fall on one set of L1 and evict each other.
+    # Rows a multiple of 4 KB apart fall on one set of L1 and evict each other, unless it has a way
+    # for each, and some for B.
     aliased = m_stride * item_bytes(spec.dtype) % 4096 == 0 and m_stride != 0
+    aliased = aliased and spec.shape(target).rows + 2 > target.l1 // 4096
     return 1 in (m_stride, k_stride) and not aliased
 
 
