@@ -20,8 +20,9 @@ class MonitorCallback(Callback):
 
     Args:
         monitor: the name of the watched value in `logs`.
-        mode: "min", "max", or "auto": by the name, "max" for accuracies and the like, "min"
-            for losses and errors; another name is an error when it is first compared.
+        mode: "min", "max", or "auto": as the model's metric of that name says; else by the name,
+            "max" for accuracies and the like, "min" for losses and errors; another name is an error
+            when it is first compared.
         min_delta: smaller changes count as none.
     """
 
@@ -47,6 +48,9 @@ class MonitorCallback(Callback):
         if self.mode != "auto":
             return self.mode == "max"
         name = self.monitor.removeprefix("val_")
+        for metric in getattr(self.model, "metrics", ()):
+            if metric.name == name and hasattr(metric, "_direction"):
+                return bool(metric._direction == "up")
         if any(part in name.lower() for part in _MAXIMISED):
             return True
         if any(part in name.lower() for part in _MINIMISED):

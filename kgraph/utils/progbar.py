@@ -108,7 +108,9 @@ class Progbar:
         spent = now - (self._after_first if self.seen > 1 else self._started)
         per_step = spent / max(steps, 1)
         if finalize or not self.target:
-            return f"{_duration(now - self._started)} {_per_step(per_step)}/{self.unit_name}"
+            parted = " - " if self.verbose == 2 else " "
+            spent = _duration(now - self._started)
+            return f"{spent}{parted}{_per_step(per_step)}/{self.unit_name}"
         left = _duration(per_step * (self.target - self.seen))
         return f"\033[1m{left}\033[0m {_per_step(per_step)}/{self.unit_name}"
 

@@ -330,3 +330,32 @@ def test_stop_training_within_an_epoch_as_keras():
         found.append(history_of(model, x, y, batch_size=4, epochs=3, callbacks=[stop]))
     assert list(found[0]) == list(found[1])
     np.testing.assert_allclose(found[0]["loss"], found[1]["loss"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["kgraph", "keras"])
+def test_the_metric_says_what_is_better(name):
+    k = pytest.importorskip(name)
+
+    class Score(k.metrics.Metric):
+        """Grows with every batch."""
+
+        _direction = "up"
+
+        def __init__(self) -> None:
+            super().__init__(name="score")
+            self.total = self.add_variable((), "zeros", name="total")
+
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+            self.total.assign_add(1.0)
+
+        def result(self) -> Any:
+            return self.total * 1.0
+
+        def reset_state(self) -> None:
+            pass
+
+    x, y = data()
+    model = k.Sequential([k.layers.Input((5,)), k.layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=[Score()])
+    stop = k.callbacks.EarlyStopping(monitor="score", patience=1)
+    assert len(model.fit(x, y, epochs=4, verbose=0, callbacks=[stop]).epoch) == 4

@@ -35,7 +35,7 @@ def test_a_line_per_epoch_when_the_output_is_no_terminal(model, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     pattern = (
-        r"Epoch 1/2 - 2/2 - \d+s \S+/step - loss: \S+ - mae: \S+ - val_loss: \S+ - val_mae: \S+"
+        r"Epoch 1/2 - 2/2 - \d+s - \S+/step - loss: \S+ - mae: \S+ - val_loss: \S+ - val_mae: \S+"
     )
     assert re.fullmatch(pattern, lines[0])
     assert "\033" not in "".join(lines)
@@ -63,9 +63,9 @@ def test_silence(model, capsys, run):
 
 def test_evaluate_and_predict_print_one_line(model, capsys):
     model.evaluate(*DATA, batch_size=5)
-    assert re.fullmatch(r"2/2 - \d+s \S+/step - loss: \S+ - mae: \S+\n", capsys.readouterr().out)
+    assert re.fullmatch(r"2/2 - \d+s - \S+/step - loss: \S+ - mae: \S+\n", capsys.readouterr().out)
     model.predict(DATA[0], batch_size=5)
-    assert re.fullmatch(r"2/2 - \d+s \S+/step\n", capsys.readouterr().out)
+    assert re.fullmatch(r"2/2 - \d+s - \S+/step\n", capsys.readouterr().out)
 
 
 def test_steps_of_a_generator_are_known_at_the_end(model, capsys):

@@ -194,3 +194,19 @@ def test_result_type_is_that_of_keras() -> None:
         for b in kinds:
             found = ops.result_type(a, b)
             assert wide.get(found, found) == keras.backend.result_type(a, b), (a, b)
+
+
+@pytest.mark.slow
+def test_a_chain_of_20_000_ops_runs_with_its_gradient():
+    def chain(x):
+        for _ in range(10_000):
+            x = ops.sin(x) * 1.01
+        return ops.sum(x)
+
+    x = np.linspace(0.1, 1, 6, dtype="float64").reshape(2, 3)
+    value, slope = kgraph.jit(kgraph.value_and_grad(chain), backend="llvm")(x)
+    y, expected = x, np.ones_like(x)
+    for _ in range(10_000):
+        expected, y = expected * np.cos(y) * 1.01, np.sin(y) * 1.01
+    np.testing.assert_allclose(value, y.sum(), rtol=1e-9)
+    np.testing.assert_allclose(slope, expected, rtol=1e-6)
