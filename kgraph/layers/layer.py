@@ -49,7 +49,6 @@ def _as_built(build: Any) -> Any:
         self._build_shapes = {**dict(zip(parameters, args, strict=False)), **kwargs}
         self._locked = True
 
-    run._is_default = False  # type: ignore[attr-defined]  # a mark on the function
     return run
 
 

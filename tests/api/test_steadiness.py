@@ -1,7 +1,8 @@
-"""A thousand calls use no more memory than the first; threads do not change a bit."""
+"""A thousand calls use no more memory than the first; threads and signals do not change a bit."""
 
 import gc
 import resource
+import signal
 from typing import Any
 
 import numpy as np
@@ -85,3 +86,43 @@ def test_threads_do_not_change_a_bit():
         assert losses == found[0][0]
         for a, b in zip(weights, found[0][1], strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers")
+def test_a_signal_at_any_instant_leaves_a_whole_step():
+    def build() -> Any:
+        kgraph.utils.set_random_seed(5)
+        model = kgraph.Sequential(
+            [kgraph.layers.Input((4,)), kgraph.layers.Dense(6), kgraph.layers.Dense(2)]
+        )
+        model.compile(kgraph.optimizers.Adam(1e-3), "mse")
+        model.train_on_batch(x, y)
+        return model
+
+    def state(model: Any) -> list[Any]:
+        return [np.array(v) for v in (*model.weights, *model.optimizer.variables)]
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    random = np.random.default_rng(1)
+    x, y = random.random((3, 4), "float32"), random.random((3, 2), "float32")
+    model, twin = build(), build()
+    steps = int(twin.optimizer.iterations)
+    handler = signal.signal(signal.SIGALRM, stop)
+    try:
+        for _ in range(25):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(2e-4, 4e-3))
+                while True:
+                    model.train_on_batch(x, y)
+            except KeyboardInterrupt:
+                pass
+            while steps < int(model.optimizer.iterations):
+                twin.train_on_batch(x, y)
+                steps += 1
+            for a, b in zip(state(model), state(twin), strict=True):
+                np.testing.assert_array_equal(a, b)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
