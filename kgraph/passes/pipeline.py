@@ -10,6 +10,7 @@ from kgraph.passes.dce import DeadCode
 from kgraph.passes.decompose import Decompose
 from kgraph.passes.fold import Fold
 from kgraph.passes.fuse import Fuse
+from kgraph.passes.gates import FuseGates
 from kgraph.passes.hoist import HoistSteps
 from kgraph.passes.layout import ChannelsLast
 from kgraph.passes.outline import Outline
@@ -67,5 +68,6 @@ def llvm_pipeline(inference: bool = False, exact: bool = False) -> tuple[Pass, .
         *(() if exact else (ChooseAlgorithm(),)),  # before regions: it weighs whole images
         Outline(),  # before fusion, which treats a region's body as any function
         Decompose(keep=LLVM_KEEPS),  # the moments of a block, and those outside of regions
-        Fuse(),  # last: it makes kernels of what is left
+        Fuse(),  # it makes kernels of what is left
+        FuseGates(),  # last: it joins two of these kernels
     )

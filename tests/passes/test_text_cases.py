@@ -13,6 +13,7 @@ from kgraph.passes.decompose import Decompose
 from kgraph.passes.exact import exact
 from kgraph.passes.fold import Fold
 from kgraph.passes.fuse import Fuse
+from kgraph.passes.gates import FuseGates
 from kgraph.passes.hoist import HoistSteps
 from kgraph.passes.layout import ChannelsLast
 from kgraph.passes.outline import Outline
@@ -42,6 +43,7 @@ FILES: dict[str, tuple[Pass, float]] = {
     "layout.kg": (ChannelsLast(), 1e-6),
     "algorithm.kg": (ChooseAlgorithm(), 0),
     "fuse.kg": (Fuse(), 0),
+    "gates.kg": (FuseGates(), 0),
     "outline.kg": (Outline(), 1e-6),
     "specialize.kg": (FoldScales(), 1e-5),
 }

@@ -106,7 +106,7 @@ def emit_pack_b(module: Module, name: str, spec: GemmSpec) -> str:
             for item, value in zip(names, values, strict=True)
         )
         b, packed = f.parameter("b"), f.parameter("packed")
-        source = Source(b, spec.dtype, compute, b_n, b_k, n, spec.prologue_b)
+        source = Source(b, spec.dtype, compute, b_n, b_k, n, spec.prologue_b, spec.parts)
         with f.loop(f.parameter("lo"), f.parameter("hi"), name="panel") as panel:
             first = f.mul(panel, shape.columns)
             to = f.offset(packed, f.mul(first, k), compute)
@@ -211,7 +211,7 @@ class _Gemm:
         panel = f.offset(packed, f.mul(f.sub(column, first_column), k), self.compute)
         with f.when(first_block):
             source = Source(
-                b, spec.dtype, self.compute, self.b_n, self.b_k, self.n, spec.prologue_b
+                b, spec.dtype, self.compute, self.b_n, self.b_k, self.n, spec.prologue_b, spec.parts
             )
             pack(f, source, panel, column, shape.columns, start, k)
         return panel, shape.columns

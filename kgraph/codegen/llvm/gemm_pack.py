@@ -10,7 +10,7 @@ their results are never stored.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kgraph.codegen.llvm.emit import Function, Index, Operand
 
@@ -21,7 +21,11 @@ Prologue = Callable[[Function, Operand, Operand, Operand, bool], Operand]
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A matrix to be packed: element (i, k) is at `i * stride + k * k_stride`; i < `count`."""
+    """A matrix to be packed: element (i, k) is at `i * stride + k * k_stride`; i < `count`.
+
+    `parts`: i counts through so many equal parts, see `GemmSpec`. `across`: what is packed has so
+    many elements from one k to the next; 0 for as many as are packed.
+    """
 
     base: Operand
     dtype: str
@@ -30,6 +34,8 @@ class Source:
     k_stride: Index
     count: Index
     prologue: Prologue | None = None
+    parts: int = 1
+    across: int = 0
 
     def element(self, f: Function, i: Index, k: Index) -> Operand:
         """The pointer to element (i, k)."""
@@ -64,14 +70,26 @@ def transpose(f: Function, rows: Sequence[Operand]) -> list[Operand]:
 def pack(
     f: Function, source: Source, to: Operand, first: Index, width: int, k0: Index, k: Index
 ) -> None:
-    """Writes rows `first` .. `first + width` of the source as [k][width]; k0 .. k0 + k."""
+    """Writes rows `first` .. `first + width` of the source as [k][width]; k0 .. k0 + k.
+
+    Of a source in parts, the rows are as many of each part as make up the width.
+    """
+    parts = source.parts
+    if parts > 1:
+        size, first, lanes = f.udiv(source.count, parts), f.udiv(first, parts), width // parts
+        for part in range(parts):
+            one = replace(source, parts=1, across=width)
+            place = f.offset(to, part * lanes, source.compute)
+            pack(f, one, place, f.add(first, f.mul(size, part)), lanes, k0, k)
+        return
+    source = replace(source, across=source.across or width)
     if f.index(source.stride).constant == 1:
         _pack_contiguous(f, source, to, first, width, k0, k)
     elif f.index(source.k_stride).constant == 1:
         _pack_turned(f, source, to, first, width, k0, k)
     else:
         with f.loop(0, k, name="k") as step:
-            _pack_scalars(f, source, to, first, width, f.add(k0, step), step)
+            _pack_scalars(f, source, to, first, width, f.add(k0, step), f.mul(step, source.across))
 
 
 def _pack_contiguous(
@@ -92,7 +110,7 @@ def _pack_contiguous(
                 place = source.element(f, f.add(first, start), inner)
                 value = f.load_at(place, source.dtype, size, mask)
                 value = source.finish(f, f.add(first, start), inner, value, False)
-                target = f.add(f.mul(step, width), start)
+                target = f.add(f.mul(step, source.across), start)
                 f.store_at(f.offset(to, target, source.compute), source.compute, value)
 
     if static:
@@ -128,23 +146,23 @@ def _pack_turned(
                 block.append(source.finish(f, row, inner, value, True))
             size = min(side, width - start)
             for j, column in enumerate(transpose(f, block)):
-                place = f.add(f.mul(f.add(step, j), width), start)
+                place = f.add(f.mul(f.add(step, j), source.across), start)
                 kept = column if size == side else f.shuffle(column, range(size))
                 f.store_at(f.offset(to, place, source.compute), source.compute, kept)
     with f.loop(whole, count, name="k") as step:
-        _pack_scalars(f, source, to, first, width, f.add(k0, step), step)
+        _pack_scalars(f, source, to, first, width, f.add(k0, step), f.mul(step, source.across))
 
 
 def _pack_scalars(
-    f: Function, source: Source, to: Operand, first: Index, width: int, inner: Index, step: Index
+    f: Function, source: Source, to: Operand, first: Index, width: int, inner: Index, at: Index
 ) -> None:
-    """One k, element by element in a rolled loop."""
+    """One k, element by element in a rolled loop, to `at` elements behind `to`."""
     last = f.sub(source.count, 1)
     with f.loop(0, width, name="lane") as lane:
         row = f.smin(f.add(first, lane), last)
         value = f.load_at(source.element(f, row, inner), source.dtype)
         value = source.finish(f, row, inner, value, True)
-        place = f.offset(to, f.add(f.mul(step, width), lane), source.compute)
+        place = f.offset(to, f.add(at, lane), source.compute)
         f.store_at(place, source.compute, value)
 
 

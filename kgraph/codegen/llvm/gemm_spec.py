@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from kgraph.codegen.llvm.emit import I64, PTR, Function, Operand, Type, item_bytes
 from kgraph.codegen.llvm.gemm_pack import Prologue
-from kgraph.codegen.llvm.gemm_tile import Shape, choose_shape, compute_dtype
+from kgraph.codegen.llvm.gemm_tile import Shape, choose_shape, compute_dtype, parts_shape
 from kgraph.codegen.llvm.target import Target
 
 # epilogue(f, row, column, value, mask): from a vector of sums in the compute dtype, whose first
@@ -16,6 +16,10 @@ from kgraph.codegen.llvm.target import Target
 # for whole vectors. A result of None means that the epilogue stored what it wanted by itself.
 Epilogue = Callable[[Function, Operand, Operand, Operand, "Operand | None"], "Operand | None"]
 
+
+# parts_epilogue(f, row, column, values): the same of a product in parts; it gets the sums at a row
+# and column of all parts, and stores by itself.
+PartsEpilogue = Callable[[Function, Operand, Operand, "Sequence[Operand]"], None]
 
 # Up to so many rows of a product B is read where it lies.
 FEW_ROWS = 3
@@ -37,6 +41,9 @@ class GemmSpec:
         epilogue: see `Epilogue`; `inline_epilogue` writes it out for every accumulator, which pays
             for a bias or a maximum; otherwise it is a loop over the stored tile, so that long
             functions do not compete with the accumulators for registers.
+        parts, parts_epilogue: where several, the columns are so many blocks side by side, such as
+            the gates of an LSTM; a tile has a vector of each, which `PartsEpilogue` gets together.
+            Then n and k are known, and a part is whole vectors wide.
         prologue_a, prologue_b: see `gemm_pack.Prologue`; they force packing.
         extra: names and types of further parameters, for the hooks: `f.parameter(name)`.
     """
@@ -55,12 +62,16 @@ class GemmSpec:
     packed_b: bool = False
     epilogue: Epilogue | None = None
     inline_epilogue: bool = False
+    parts: int = 1
+    parts_epilogue: PartsEpilogue | None = None
     prologue_a: Prologue | None = None
     prologue_b: Prologue | None = None
     extra: tuple[tuple[str, Type], ...] = ()
 
     def shape(self, target: Target) -> Shape:
         """The register tile; its columns are the width of a panel."""
+        if self.parts > 1:
+            return parts_shape(target, compute_dtype(self.dtype), self.m, self.parts)
         return choose_shape(target, compute_dtype(self.dtype), self.m, self.n)
 
     def parameters(self) -> list[tuple[str, Type]]:
@@ -98,7 +109,7 @@ def direct_b(spec: GemmSpec, shape: Shape) -> bool:
     """Whether B is read where it lies."""
     if spec.prologue_b or spec.packed_b or compute_dtype(spec.dtype) != spec.dtype:
         return False
-    if spec.b_strides[1] != 1:
+    if spec.parts > 1 or spec.b_strides[1] != 1:
         return False
     few_rows = spec.m is not None and spec.m <= shape.rows
     one_panel = spec.n == shape.columns and spec.b_strides[0] is not None
@@ -137,6 +148,8 @@ def depth(spec: GemmSpec, target: Target, shape: Shape) -> int:
 
 def splittable(spec: GemmSpec) -> bool:
     """Whether unfinished sums have a place between chunks of k."""
+    if spec.parts > 1:
+        return False
     return spec.partial or (spec.result or spec.dtype) == compute_dtype(spec.dtype)
 
 

@@ -34,6 +34,9 @@ class Store:
     def write(self, sums: Sequence[Operand]) -> None:
         """Stores the accumulators (row-major: rows, then vectors)."""
         f, spec = self.f, self.spec
+        if spec.parts > 1:
+            self._parts(sums)
+            return
         straight = spec.epilogue is None or spec.inline_epilogue
         if not straight or (spec.n is not None and spec.n < self.shape.columns):
             self._by_loop(sums)
@@ -62,6 +65,23 @@ class Store:
             if self.spec.accumulate:
                 value = f.add(value, self._load(m, column, None))
             self._finish(m, column, value, None)
+
+    def _parts(self, sums: Sequence[Operand]) -> None:
+        """The vectors of all parts together, row by row from the stack."""
+        f, spec, shape, compute = self.f, self.spec, self.shape, compute_dtype(self.spec.dtype)
+        assert spec.parts_epilogue is not None
+        stack = f.alloca(register_type(compute, shape.lanes), len(sums), name="tile")
+        for i, value in enumerate(sums):
+            f.store_at(f.offset(stack, i * shape.lanes, compute), compute, value)
+        column = f.udiv(f.parameter("column"), spec.parts)
+        with f.loop(0, self.rows, name="m") as m:
+            line = f.offset(stack, f.mul(m, shape.columns), compute)
+            values = [
+                f.load_at(f.offset(line, v * shape.lanes, compute), compute, shape.lanes)
+                for v in range(spec.parts)
+            ]
+            row = f.add(f.parameter("row"), f.mul(m, self.row_step))
+            spec.parts_epilogue(f, row, column, values)
 
     def _by_loop(self, sums: Sequence[Operand]) -> None:
         f, shape, compute = self.f, self.shape, compute_dtype(self.spec.dtype)

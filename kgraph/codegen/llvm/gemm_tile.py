@@ -77,6 +77,14 @@ def choose_shape(target: Target, dtype: str, m: int | None, n: int | None) -> Sh
     return Shape(rows if m is None else min(rows, m), min(2, needed), lanes)
 
 
+def parts_shape(target: Target, dtype: str, m: int | None, parts: int) -> Shape:
+    """The tile with a vector of each part: 16 accumulators, or 8 where registers are few."""
+    room = 16 if target.vector_registers >= 32 else 8
+    rows = max(1, room // parts)
+    lanes = target.lanes(item_bytes(dtype))
+    return Shape(rows if m is None else min(rows, m), parts, lanes)
+
+
 def multiply_add(f: Function, a: Operand, b: Operand, total: Operand) -> Operand:
     """`total + a * b` of floats or integers."""
     if a.type.is_float:

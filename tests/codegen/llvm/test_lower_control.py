@@ -13,6 +13,8 @@ from kgraph.codegen.llvm.image import lower
 from kgraph.codegen.llvm.target import host
 from kgraph.ir import Array, Builder, Function, TensorType, Value, evaluate, symbol
 from kgraph.ir.ops.control import Scan
+from kgraph.passes.base import run_passes
+from kgraph.passes.pipeline import llvm_pipeline
 from kgraph.runtime.compile import compile
 from tests.codegen.llvm.lowered import assert_like, native, run
 from tests.programs import lstm
@@ -174,3 +176,33 @@ def test_an_lstm_and_its_gradient() -> None:
     for n in (1, 5, 40):
         arrays = program.arguments(n)
         assert_like(run(runner, program.fn, arrays), evaluate(program.fn, arrays), 1e-5)
+
+
+@pytest.mark.parametrize("name", ["", "avx2", "generic"])
+@pytest.mark.parametrize("parts", [2, 3, 4])
+def test_gates_in_the_registers_of_one_tile(parts: int, name: str) -> None:
+    """The sums of a step's product are never stored; rows that no tile fills, and only one."""
+    units = 48
+    row, wide = (TensorType((batch, n), "float32") for n in (units, units * parts))
+
+    def step(b: Builder, h: Value, c: Value, x: Value, w: Value) -> tuple[Value, ...]:
+        z = b.add(x, b.dot_general(h, w, (), (), (1,), (0,)))
+        cuts = [(units * i, units * (i + 1)) for i in range(parts)]
+        first, *others = [b.slice(z, (0, lo), (batch, hi), (1, 1)) for lo, hi in cuts]
+        for gate in others:
+            c = b.add(b.multiply(b.logistic(gate), c), first)
+        return b.multiply(b.tanh(c), b.logistic(first)), c
+
+    b = Builder()
+    w = b.param("w", TensorType((units, units * parts), "float32"))
+    xs = b.param("xs", wide.with_shape((5, *wide.shape)))
+    body = _region((row, row, wide, w.type), step)
+    start = b.splat(0.5, row)
+    fn = b.function(*b.append(Scan((start, start), (xs,), (w,), 5, False, body)))
+    scheduled = run_passes(fn, llvm_pipeline())
+    (scan,) = [op for op in scheduled.ops if isinstance(op, Scan)]
+    assert len(scan.body.ops) == 1
+    program = compile(fn, options=Options(target=name))
+    for n in (1, 2, 3, 7, 40):
+        arrays = [_array(units, units * parts) / 9, _array(5, n, units * parts)]
+        assert_like(program(*arrays), evaluate(fn, arrays), 1e-5)

@@ -165,7 +165,7 @@ def packing_of(op: Op, target: Target) -> Packing | None:
     scratch = contraction_scratch(op, hero, target)
     if isinstance(contraction.hero, DotGeneral):
         copies = Copies.of(contraction.hero)
-        product = Product.of(copies.product, target, "")
+        product = Product.of(copies.product, target, "", parts=contraction.parts)
         if copies.rhs is not None or not product.packable:
             return None
         slab = dot_slab(contraction, target, packed=True)

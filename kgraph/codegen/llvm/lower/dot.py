@@ -44,10 +44,12 @@ class Product:
     units: int  # of a tile
 
     @staticmethod
-    def of(op: DotGeneral, target: Target, result: str, packed: bool = False) -> Product:
+    def of(
+        op: DotGeneral, target: Target, result: str, packed: bool = False, parts: int = 1
+    ) -> Product:
         """The tiling of a product, all of whose roles are single runs.
 
-        `packed`: the matrix B is given in panels.
+        `packed`: the matrix B is given in panels. `parts`: of the columns, see `GemmSpec`.
         """
         found = sides(op)
         m, n, k = (runs[0] if runs else (1, 0, 0) for runs in single_runs(found))
@@ -64,7 +66,7 @@ class Product:
             a_strides=(_known(m[1]), _known(k[1])),
             b_strides=(_known(k[2]), _known(n[2])),
             c_strides=(_known(n[0]), 1),
-            split=split, packed_b=packed,
+            split=split, packed_b=packed, parts=parts,
         )  # fmt: skip
         shape = spec.shape(target)
         unit = shape.rows if split == "rows" else shape.columns
@@ -113,9 +115,16 @@ class Product:
         """Puts B into panels, each of which is a tile."""
         s, names, target = self.spec, frame.kernels.names, frame.target
         columns = s.shape(target).columns
-        key = ("pack_b", s.n, s.k, s.dtype, s.b_strides, columns)
+        key = ("pack_b", s.n, s.k, s.dtype, s.b_strides, columns, s.parts)
         if key not in names:
-            plain = replace(s, epilogue=None, inline_epilogue=False, extra=(), packed_b=False)
+            plain = replace(
+                s,
+                epilogue=None,
+                inline_epilogue=False,
+                parts_epilogue=None,
+                extra=(),
+                packed_b=False,
+            )
             names[key] = emit_pack_b(frame.module, frame.kernels.named("pack_b"), plain)
         name = names[key]
         sizes = (self.n[0], self.k[0], self.k[2], self.n[2])
@@ -134,7 +143,7 @@ class Product:
         s = self.spec
         return (
             "gemm", s.m, s.n, s.k, s.dtype, s.result, s.a_strides, s.b_strides, s.c_strides,
-            s.split, s.packed_b, s.partial, s.inline_epilogue, s.extra,
+            s.split, s.packed_b, s.partial, s.inline_epilogue, s.parts, s.extra,
         )  # fmt: skip
 
     def write(self, k: Kernel, name: str, epilogue: Epilogue | None, places: int) -> None:
@@ -226,13 +235,17 @@ class _Plan:
         if contraction.plain:
             return _Plan(copies, Product.of(copies.product, target, "", packed), None, 0)
         result = contraction.outputs[contraction.primary].dtype
-        plan = Product.of(copies.product, target, result, packed)
+        parts = contraction.parts
+        plan = Product.of(copies.product, target, result, packed, parts)
         found = Epilogue.of(contraction, plan.labels(contraction))
         sums = _aligned(sum_bytes(contraction))
         if found is None:
             plan = Product.of(copies.product, target, "", packed)
             return _Plan(copies, plan, None, sums)
         whole = one_chunk(plan.spec, target)
+        if parts > 1:
+            spec = replace(plan.spec, parts_epilogue=found.parts_hook, extra=found.extra)
+            return _Plan(copies, replace(plan, spec=spec), found, 0)
         spec = replace(
             plan.spec, epilogue=found.hook, inline_epilogue=found.inline, extra=found.extra,
             partial=not whole,

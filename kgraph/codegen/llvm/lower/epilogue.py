@@ -14,7 +14,7 @@ from kgraph.codegen.llvm.emit import I64, PTR, Function, Operand, Type
 from kgraph.codegen.llvm.gemm_tile import compute_dtype
 from kgraph.codegen.llvm.lower.element import Evaluator
 from kgraph.codegen.llvm.lower.frame import Code, Frame
-from kgraph.codegen.llvm.lower.index import ZERO, Axis, Guard
+from kgraph.codegen.llvm.lower.index import ALWAYS, ZERO, Axis, Guard
 from kgraph.codegen.llvm.lower.keys import body_key, body_symbols
 from kgraph.codegen.llvm.lower.loops import Loop
 from kgraph.codegen.llvm.lower.pointwise import as_product, labels_of
@@ -85,6 +85,12 @@ class Contraction:
         return not self.body.ops and len(self.outputs) == 1
 
     @property
+    def parts(self) -> int:
+        """How many blocks of columns the sums have, if the results see these side by side."""
+        wide, narrow = self.type.shape[-1:], self.outputs[0].shape[-1:]
+        return 1 if wide == narrow else int(wide[0]) // int(narrow[0])
+
+    @property
     def primary(self) -> int:
         """The result that the generated function stores: one that can hold unfinished sums."""
         dtype = self.type.dtype
@@ -114,7 +120,9 @@ class Epilogue:
         arrays besides: tile by tile that costs more than the sums' way to memory and back.
         """
         body, shape, size = contraction.body, contraction.type.shape, contraction.type.size
-        if sum(p.type.size == size for p in body.params[:-1]) > _STREAMS:
+        if contraction.parts > 1:
+            shape = contraction.outputs[0].shape
+        elif sum(p.type.size == size for p in body.params[:-1]) > _STREAMS:
             return None
         space = space_of(body, body.results, shape, labels)
         found = Epilogue(contraction, space, tuple(labels))
@@ -175,6 +183,23 @@ class Epilogue:
                 type_ = body.results[i].type
                 evaluator.store(f.parameter(f"y{i}"), type_, index, guard, x)
         return stored
+
+    def parts_hook(
+        self, f: Function, row: Operand, column: Operand, values: Sequence[Operand]
+    ) -> None:
+        """Stores all results of the sums at a row and column of each part."""
+        c, body = self.contraction, self.contraction.body
+        code = Code(f, {s: f.parameter(f"s.{s}") for s in body_symbols(body)})
+        index = self.space.index(self._axes(code, {"row": Axis(row), "column": Axis(column, 1)}))
+        pointers = {p: f.parameter(f"x{i}") for i, p in enumerate(body.params[:-1])}
+        evaluator = Evaluator(code, body, pointers, values[0].lanes)
+        for part, value in enumerate(values):
+            start = int(c.outputs[0].shape[-1]) * part
+            place = (*index[:-1], index[-1].scaled(f, 1).shifted(f, start))
+            evaluator.give(body.params[-1], place, ALWAYS, value)
+        for i, x in enumerate(evaluator.values(body.results, index, ALWAYS)):
+            base = f.parameter("c" if i == c.primary else f"y{i}")
+            evaluator.store(base, body.results[i].type, index, ALWAYS, x)
 
     def _runs(self, label: str) -> list[int]:
         return [k for k, run in enumerate(self.space.runs) if self.labels[run[0]] == label]
