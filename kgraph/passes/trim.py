@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-from kgraph.ir import Function, Op, Value
+from kgraph.ir import Builder, Function, Op, Value
 from kgraph.ir.ops.control import Case, If, Scan
 from kgraph.passes.base import Pass, in_regions
 from kgraph.passes.dce import without_dead_ops
+from kgraph.passes.steps import change_scans
 
 
 class TrimRegions(Pass):
@@ -16,7 +17,8 @@ class TrimRegions(Pass):
 
     Differentiation saves every carry and captures every operand, because it cannot know what its
     gradients will read. After it, each result of these ops is read, or needed for one that is; each
-    operand is read; and a carry that no step changes is a capture.
+    operand is read; a carry that no step changes is a capture; and carries that begin and go on as
+    the same values are one.
     """
 
     name: ClassVar[str] = "trim_regions"
@@ -24,7 +26,7 @@ class TrimRegions(Pass):
     def run(self, fn: Function) -> Function:
         """The same results."""
         while True:  # as often as regions are nested: what is trimmed inside is not read outside
-            new = in_regions(_trimmed(fn), self.run)
+            new = in_regions(_trimmed(change_scans(fn, _without_twins)), self.run)
             if new is fn:
                 return fn
             fn = new
@@ -54,6 +56,25 @@ def _trimmed(fn: Function) -> Function:
         else:
             ops += found.apply(env)
     return Function(fn.params, tuple(ops), tuple(env[v] for v in fn.results), fn.name)
+
+
+def _without_twins(op: Scan, b: Builder) -> tuple[Value, ...] | None:
+    """One carry for those with one start and one next value."""
+    n, body = len(op.init), op.body
+    pairs = list(zip(op.init, body.results[:n], strict=True))
+    first = [pairs.index(pair) for pair in pairs]
+    kept = [i for i in range(n) if first[i] == i]
+    if len(kept) == n:
+        return None
+    inner, env = Builder(), dict[Value, Value]()
+    for i, (label, p) in enumerate(zip(body.param_names, body.params, strict=True)):
+        env[p] = (
+            env[body.params[first[i]]] if i < n and first[i] != i else inner.param(label, p.type)
+        )
+    results = inner.inline(body, [env[p] for p in body.params])
+    step = inner.function(*[results[i] for i in kept], *results[n:], name=body.name)
+    made = b.append(op.with_fields(init=tuple([op.init[i] for i in kept]), body=step))
+    return (*[made[kept.index(i)] for i in first], *made[len(kept) :])
 
 
 class _Plan:
