@@ -9,6 +9,7 @@ where they do not simplify.
 from __future__ import annotations
 
 import ast
+import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -74,12 +75,12 @@ class Dim:
     def __add__(self, other: Size) -> Size:
         if not self._takes(other):
             return NotImplemented
-        return _polynomial([*self.terms, *_terms(other)])
+        return _sum_of(self, other)
 
     def __mul__(self, other: Size) -> Size:
         if not self._takes(other):
             return NotImplemented
-        return _polynomial([(_times(m, n), j * k) for m, j in self.terms for n, k in _terms(other)])
+        return _product_of(self, other)
 
     __radd__ = __add__
     __rmul__ = __mul__
@@ -221,8 +222,13 @@ def product(sizes: Iterable[Size]) -> Size:
 
 def symbols_of(size: Size) -> tuple[str, ...]:
     """The names of the symbols in `size`, sorted."""
+    return () if isinstance(size, int) else _symbols_of(size)
+
+
+@functools.lru_cache(4096)
+def _symbols_of(size: Dim) -> tuple[str, ...]:
     found: set[str] = set()
-    pending = [size]
+    pending: list[Size] = [size]
     while pending:
         part = pending.pop()
         if isinstance(part, int):
@@ -297,6 +303,17 @@ def _terms(size: Size) -> tuple[tuple[Monomial, int], ...]:
     if isinstance(size, Dim):
         return size.terms
     return (((), int(size)),)
+
+
+# A graph has few sizes, and passes compute with them again and again.
+@functools.lru_cache(4096)
+def _sum_of(a: Dim, b: Size) -> Size:
+    return _polynomial([*a.terms, *_terms(b)])
+
+
+@functools.lru_cache(4096)
+def _product_of(a: Dim, b: Size) -> Size:
+    return _polynomial([(_times(m, n), j * k) for m, j in a.terms for n, k in _terms(b)])
 
 
 def _polynomial(terms: Iterable[tuple[Monomial, int]]) -> Size:

@@ -163,7 +163,17 @@ class Op:
 
     def with_operands(self, operands: tuple[Value, ...]) -> Op:
         """The same op over other operands, given flat."""
-        return self.with_fields(**self.unflatten(operands))
+        grouped = self.unflatten(operands)
+        if any(new.type is not old.type for new, old in zip(operands, self.operands, strict=True)):
+            return self.with_fields(**grouped)
+        # `infer` sees types and attributes alone, so there is nothing to infer or to check again.
+        op: Op = object.__new__(type(self))
+        state = op.__dict__
+        state.update(self.__dict__)
+        state.update(grouped)
+        state["operands"] = operands
+        state["results"] = tuple([Value(op, v.index, v.type) for v in self.results])
+        return op
 
     def unflatten(self, flat: tuple[object, ...]) -> dict[str, object]:
         """One item per operand, as the operand fields group them."""

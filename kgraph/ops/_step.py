@@ -26,6 +26,7 @@ from kgraph.ops._tensor import Tensor
 from kgraph.ops._trace import EagerTrace, Trace, opened
 from kgraph.ops._variable import Variable
 from kgraph.runtime import Program, compile, default_options
+from kgraph.runtime.collection import no_collection
 from kgraph.utils import tree
 
 __all__ = ["Specialization", "Step", "Traced", "traced"]
@@ -140,7 +141,7 @@ class Step:
         signature = self._signature(args, arrays)
         found = self._compiled.get(self._key(signature, arrays))
         if found is None:
-            with self._lock:
+            with self._lock, no_collection():
                 found = self._compile(args, signature, arrays)
         return self._run(found, arrays)
 

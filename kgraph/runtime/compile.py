@@ -10,6 +10,7 @@ from typing import TypeAlias, cast
 from kgraph.codegen import Array, Backend, Executable, NativeImage, Options
 from kgraph.ir import Function, IRError, TensorType
 from kgraph.runtime.cache import disk_cache
+from kgraph.runtime.collection import no_collection
 from kgraph.runtime.digest import Key, key_of
 from kgraph.runtime.memory import MemoryCache
 from kgraph.runtime.options import default_options, notice
@@ -87,7 +88,7 @@ def _runners(
     found = _restored(key, donate, options, name) if native else None
     if found is None:
         ops = f"{len(fn.ops):,} op{'s' * (len(fn.ops) != 1)}"
-        with told_if_slow(f"compiling {name or 'a program'}, {ops}"):
+        with told_if_slow(f"compiling {name or 'a program'}, {ops}"), no_collection():
             compiled = backend.compile(
                 fn, state=state, donate=donate, options=options, threads=thread_count()
             )

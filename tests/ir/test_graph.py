@@ -103,6 +103,24 @@ def test_an_op_is_immutable() -> None:
         op.value = 2  # type: ignore[attr-defined]
 
 
+def test_other_operands() -> None:
+    b = Builder()
+    x, y = b.param("x", VECTOR), b.param("y", VECTOR)
+    z = b.param("z", TensorType((2,), "float64"))
+    with b.at(Location("layer", "file.py", 3)):
+        op = b.concatenate((x, x), 0).op
+    same = op.with_operands((y, x))
+    assert same.operands == (y, x)
+    assert same.__dict__["xs"] == (y, x)
+    assert same.results[0].op is same
+    assert same.results[0].type is op.results[0].type
+    assert same.location == op.location
+    assert op.operands == (x, x)
+    assert op.with_operands((z, z)).results[0].type is TensorType((4,), "float64")
+    with pytest.raises(IRError, match=r"concatenate\.C"):
+        op.with_operands((x, z))
+
+
 def test_fields_that_hide_attributes_are_refused() -> None:
     with pytest.raises(TypeError, match="results"):
         type("Bad", (Op,), {"__annotations__": {"results": "int"}})
