@@ -129,6 +129,8 @@ def direct_a(spec: GemmSpec, target: Target) -> bool:
     # for each, and some for B.
     aliased = m_stride * item_bytes(spec.dtype) % 4096 == 0 and m_stride != 0
     aliased = aliased and spec.shape(target).rows + 2 > target.l1 // 4096
+    # So do the steps of a long k that are so far apart, and each is in another page besides.
+    aliased = aliased or (k_stride * item_bytes(spec.dtype) % 4096 == 0 and spec.k is None)
     return 1 in (m_stride, k_stride) and not aliased
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from kgraph.codegen.llvm.emit import PTR, Module, View
 from kgraph.codegen.llvm.gemm import GemmSpec, emit_gemm, emit_pack_b
+from kgraph.codegen.llvm.gemm_spec import direct_a
 from tests.codegen.llvm.native import Loaded, targets
 
 all_targets = pytest.mark.parametrize("target", targets(), ids=lambda item: item.name)
@@ -89,6 +90,19 @@ def test_a_symbolic_batch_against_constant_weights(target):
         spec = GemmSpec(None, 40, 50, a_strides=(50, 1), b_strides=(40, 1), c_strides=(40, 1))
         run(target, spec, a, b, c)
         assert close(c, a.astype(np.float64) @ b, a, b)
+
+
+@all_targets
+@pytest.mark.parametrize("step", [1023, 1024])
+def test_a_sum_over_a_symbolic_batch(target, step):
+    """Of columns of A: steps of 4 KB are packed, others read where they lie."""
+    a = random_matrix(600, step, "float32", False, 1).T[:40]
+    b = random_matrix(600, 33, "float32", False, 2)
+    c = np.zeros((40, 33), np.float32)
+    spec = GemmSpec(40, 33, None, a_strides=strides(a), b_strides=(33, 1), c_strides=(33, 1))
+    assert direct_a(spec, target) == (step == 1023)
+    run(target, spec, a, b, c)
+    assert close(c, a.astype(np.float64) @ b, a, b)
 
 
 @all_targets
