@@ -6,7 +6,8 @@ are neighbouring output pixels, its columns output features, k the stretch, and 
 through the tap rows.
 
     planes of images, blocks of rows   what they read stays in half of L2; with padding (or another
-                                       dtype, layout or a prologue) it is copied there, with zeros
+                                       dtype, layout or a prologue) it is copied there, with zeros;
+                                       small images go several at a time past many weights
     panels of features                 packed weights [plane, row, column of taps][channel][panel]
     phases                             see below
     rows, tiles of pixels              two tile heights that differ by one cover any width
@@ -25,7 +26,7 @@ from dataclasses import dataclass
 from math import prod
 
 from kgraph.codegen.llvm.conv_depthwise import emit_depthwise, emit_pack_depthwise
-from kgraph.codegen.llvm.conv_input import Input, locate
+from kgraph.codegen.llvm.conv_input import Input, buffer_of, locate
 from kgraph.codegen.llvm.conv_spec import ConvSpec, Dim, Phases, each_tap, extent, tile_heights
 from kgraph.codegen.llvm.conv_winograd import WinogradSpec, emit_pack_winograd, emit_winograd
 from kgraph.codegen.llvm.emit import I64, PTR, Function, Module, Operand
@@ -90,21 +91,49 @@ class _Conv:
     spec: ConvSpec
 
     def emit(self) -> None:
-        """Planes, blocks of rows, panels."""
+        """Groups of planes, blocks of rows, panels."""
         f, spec = self.f, self.spec
-        planes, rows, _ = (extent(dim) for dim in spec.space)
+        rows, group = extent(spec.space[1]), spec.sheets(f.target)
         lo, hi = f.parameter("lo"), f.parameter("hi")
         last = f.sdiv(f.add(hi, rows.units - 1), rows.units)
-        with f.loop(f.sdiv(lo, rows.units), last, name="sheet") as sheet:
-            start = f.mul(sheet, rows.units)
-            first = f.smax(f.sub(lo, start), 0)
-            stop = f.smin(f.sub(hi, start), rows.units)
-            image, plane = f.sdiv(sheet, planes.units), f.srem(sheet, planes.units)
+        with f.loop(f.sdiv(lo, rows.units), last, group, name="sheet") as sheet:
+            if group > 1:
+                self._group(sheet, f.smin(f.sub(last, sheet), group))
+                return
+            at, first, stop = self._sheet(sheet)
             with f.loop(first, stop, spec.block(f.target), name="block") as row:
                 end = f.smin(f.add(row, spec.block(f.target)), stop)
-                source = locate(f, spec, (image, plane), row, f.sub(end, row))
+                source = locate(f, spec, at, row, f.sub(end, row))
                 with f.loop(0, spec.panels(f.target), name="panel") as panel:
-                    self._panel(source, panel, (image, plane), (row, end))
+                    self._panel(source, panel, at, (row, end))
+
+    def _sheet(self, sheet: Operand) -> tuple[tuple[Operand, Operand], Operand, Operand]:
+        """Image and plane of a sheet, and which of its rows are to be computed."""
+        f, (planes, rows, _) = self.f, (extent(dim) for dim in self.spec.space)
+        start = f.mul(sheet, rows.units)
+        first = f.smax(f.sub(f.parameter("lo"), start), 0)
+        stop = f.smin(f.sub(f.parameter("hi"), start), rows.units)
+        return (f.sdiv(sheet, planes.units), f.srem(sheet, planes.units)), first, stop
+
+    def _group(self, sheet: Operand, count: Operand) -> None:
+        """Some whole sheets at a time against each panel."""
+        f, spec = self.f, self.spec
+        step = spec.sheet_elements(f.target)
+
+        def source(number: Operand) -> Input:
+            at, first, stop = self._sheet(f.add(sheet, number))
+            return locate(f, spec, at, first, f.sub(stop, first), f.mul(number, step))
+
+        if spec.copies():
+            with f.loop(0, count, name="image") as number:
+                source(number)
+        with (
+            f.loop(0, spec.panels(f.target), name="panel") as panel,
+            f.loop(0, count, name="image") as number,
+        ):
+            at, first, stop = self._sheet(f.add(sheet, number))
+            there = buffer_of(f, spec, f.mul(number, step)) if spec.copies() else source(number)
+            self._panel(there, panel, at, (first, stop))
 
     def _panel(
         self,

@@ -227,13 +227,30 @@ class ConvSpec:
         limit = max(1, target.l2 // 2 // max(1, per_row))
         return max(1, min(rows.units, (limit - rows.reach) // max(1, rows.stride) + 1))
 
+    def sheets(self, target: Target) -> int:
+        """Planes of images that pass by a panel of weights one after the other.
+
+        Several where images are small and the weights too many to stay in the cache until the next.
+        """
+        if self.depthwise or self.block(target) < extent(self.space[1]).units:
+            return 1
+        if self.packed_bytes(target) <= target.l2 // 2:
+            return 1
+        size = self.sheet_elements(target) * item_bytes(compute_dtype(self.dtype))
+        return max(1, min(4, target.l2 // 2 // max(1, size)))
+
+    def sheet_elements(self, target: Target) -> int:
+        """Elements of what the rows of a block read of one image."""
+        planes, rows, columns = (extent(dim) for dim in self.space)
+        pixels = planes.reach * rows.size(self.block(target)) * columns.size(columns.units)
+        return pixels * self.channels
+
     def scratch_bytes(self, target: Target) -> int:
         """Bytes of private memory that one call needs."""
         if not self.copies():
             return 64
-        planes, rows, columns = (extent(dim) for dim in self.space)
-        pixels = planes.reach * rows.size(self.block(target)) * columns.size(columns.units)
-        return pixels * self.channels * item_bytes(compute_dtype(self.dtype)) + 128
+        elements = self.sheet_elements(target) * self.sheets(target)
+        return elements * item_bytes(compute_dtype(self.dtype)) + 128
 
 
 @dataclass(frozen=True, eq=False)

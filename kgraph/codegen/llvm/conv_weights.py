@@ -65,18 +65,12 @@ class WeightsSpec:
         if self.block(target) < rows.units or uneven:
             return 1
         pixels = max(1, conv.space[1].y * conv.space[2].y)
-        in_cache = target.l2 // 2 // max(1, self.sheet_elements(target) * size)
+        in_cache = target.l2 // 2 // max(1, self.conv.sheet_elements(target) * size)
         return max(1, min(-(-ENOUGH_PIXELS // pixels), in_cache))
-
-    def sheet_elements(self, target: Target) -> int:
-        """Elements that one plane of the input takes in the buffer."""
-        planes, rows, columns = (extent(dim) for dim in self.conv.space)
-        lines = planes.reach * rows.size(self.conv.block(target))
-        return lines * columns.size(columns.units) * self.conv.channels
 
     def input_elements(self, target: Target) -> int:
         """Elements of scratch before the panel of dy."""
-        return self.sheet_elements(target) * self.sheets(target) if self.conv.copies() else 0
+        return self.conv.sheet_elements(target) * self.sheets(target) if self.conv.copies() else 0
 
     def scratch_bytes(self, target: Target) -> int:
         """Bytes of private memory that one call needs."""
@@ -154,7 +148,7 @@ class _Weights:
 
         if not conv.copies():
             return locate(f, conv, one(0), row, count), conv.x_steps()[0]
-        step = self.spec.sheet_elements(f.target)
+        step = self.spec.conv.sheet_elements(f.target)
         with f.loop(0, sheets, name="image") as number:
             locate(f, conv, one(number), row, count, f.mul(number, step))
         return buffer_of(f, conv), step

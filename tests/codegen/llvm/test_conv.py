@@ -1,6 +1,7 @@
 """Convolutions of all kinds of geometry against sums over taps in float64."""
 
 import itertools
+from dataclasses import replace
 
 import ml_dtypes
 import numpy as np
@@ -113,6 +114,15 @@ def test_geometry(target, name):
     check(target, dims, 6, 4, groups=2)
     check(target, dims, 19, 19, groups=19)
     check(target, dims, 3, 6, groups=3)
+
+
+@all_targets
+@pytest.mark.parametrize("name", ["valid", "same", "solid", "gradient of stride 2"])
+def test_several_images_pass_by_a_panel(target, name):
+    """Where the weights outgrow the cache and images do not; parts cut groups, and images."""
+    small = replace(target, l2=1 << 14)
+    assert ConvSpec(GEOMETRIES[name], 5, 96).sheets(small) > 1
+    check(small, GEOMETRIES[name], 5, 96, batch=5)
 
 
 @all_targets

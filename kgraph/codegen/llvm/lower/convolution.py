@@ -69,7 +69,11 @@ class Forward:
         rows = int(spec.units(1))
         units = max(1, 2 * TILE // each)
         # Whole images where they are small: a part would copy its borders again.
-        units = rows * -(-units // rows) if units * 4 >= rows else max(units, 4)
+        if units * 4 >= rows:
+            images_of_tile = max(-(-units // rows), spec.sheets(target))
+            units = rows * images_of_tile
+        else:
+            units = max(units, 4)
         return Forward(op, spec, units, images)
 
     def labels(self) -> list[str] | None:
