@@ -17,8 +17,10 @@ from kgraph.passes.base import Pass, in_regions, replace_ops
 
 TAPS = 3
 TILES = (2, 4, 5)
-# A tile of five has the larger error; it is for sizes that four do not divide and five do.
-WHOLE_ONLY = 5
+# A tile of five has the larger error, which grows with the channels that are summed: it is for few
+# of them, and for sizes that five divides.
+LARGE = 5
+LARGE_CHANNELS = 128
 _READ, _WRITTEN = 16, 8  # multiply-adds that take as long as the transform of an element
 _WEIGHT = 1.25  # per weight: its transform and its way from memory, shared by a block of images
 _GAIN = 0.8  # of the direct cost: what Winograd must at least save to be worth its rounding
@@ -72,7 +74,9 @@ def fastest(op: Convolution) -> str:
     for tile in TILES:
         for form in ("", "_adjoint") if shape.full else ("",):
             covered = shape.inputs if form else shape.outputs
-            found = _winograd_cost(shape, tile, covered, whole=bool(form) or tile == WHOLE_ONLY)
+            if tile == LARGE and shape.channels > LARGE_CHANNELS:
+                continue
+            found = _winograd_cost(shape, tile, covered, whole=bool(form) or tile == LARGE)
             if found is not None and found < cost:
                 best, cost = f"winograd_{tile}{form}", found
     return best

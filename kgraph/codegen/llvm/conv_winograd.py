@@ -122,7 +122,10 @@ class WinogradSpec(ConvSpec):
 
 
 def emit_pack_winograd(f: Function, spec: WinogradSpec) -> None:
-    """The body of the packing function: U of panels lo .. hi."""
+    """The body of the packing function: U of panels lo .. hi.
+
+    In float64: all tiles meet the rounding errors of U, which no sum evens out.
+    """
     shape, dtype, steps = spec.shape(f.target), spec.dtype, spec.w_steps()
     rows, columns = spec.cuts()
     packed, plane = f.parameter("packed"), spec.channels * spec.width(f.target)
@@ -148,11 +151,13 @@ def emit_pack_winograd(f: Function, spec: WinogradSpec) -> None:
             for i in taps(rows):
                 places = [i * steps[1] + j * steps[2] for j in taps(columns)]
                 views = [View(f.offset(w, place, dtype), dtype, (steps[4],)) for place in places]
-                grid.append([f.load(view, [feature], shape.lanes, mask=mask) for view in views])
+                loaded = [f.load(view, [feature], shape.lanes, mask=mask) for view in views]
+                grid.append([f.convert(value, dtype, "float64") for value in loaded])
             found = transform(f, rows.matrices.filter, columns.matrices.filter, grid)
             to = f.offset(packed, f.add(row, start), dtype)
             for number, value in enumerate(x for line in found for x in line):
-                f.store_at(f.offset(to, number * plane, dtype), dtype, value)
+                rounded = f.convert(value, "float64", dtype)
+                f.store_at(f.offset(to, number * plane, dtype), dtype, rounded)
 
 
 def emit_winograd(module: Module, name: str, spec: WinogradSpec) -> None:

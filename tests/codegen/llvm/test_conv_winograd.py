@@ -156,3 +156,58 @@ def test_what_it_does_not_take():
             winograd_of(spec, 4, False)
     with pytest.raises(ValueError, match="adjoint"):
         winograd_of(ConvSpec(pair, 4, 4), 4, True)
+
+
+LAYERS = {
+    "conv2d_1": (26, 64, 64, 4),
+    "conv2d_2": (12, 64, 128, 5),
+    "conv2d_3": (10, 128, 128, 4),
+}
+# Numbers of both signs, and positive ones, whose sums do not cancel but whose transforms do.
+DATA = {"random": lambda x: x, "positive": np.abs}
+# Of a tile, up to 128 channels and beyond; docs/numerics.md has them.
+BOUNDS = {
+    ("random", 2): (1e-6, 2e-6), ("random", 4): (2e-6, 5e-6), ("random", 5): (1e-5, None),
+    ("positive", 2): (2e-6, 5e-6), ("positive", 4): (5e-6, 1.2e-5), ("positive", 5): (1.5e-5, None),
+}  # fmt: skip
+
+
+def errors(target, size: int, channels: int, features: int, tile: int, data: str) -> dict:
+    """Of the output and both gradients of a layer, as parts of the largest value."""
+    dims, batch = (make_dim(size, 3),) * 2, 2
+    full = (make_dim(size - 2, 3, low=2, high=2, reverse=True),) * 2
+    x, w = (DATA[data](a) for a in arrays(dims, channels, features, 1, "float32", batch))
+    w /= np.float32(3 * np.sqrt(channels))
+    dy = np.random.default_rng(5).standard_normal((batch, size - 2, size - 2, features))
+    dy = DATA[data](dy).astype(np.float32)
+    y, dx, dw = (np.zeros(shape, np.float32) for shape in (dy.shape, x.shape, w.shape))
+    run(target, winograd_of(ConvSpec(dims, channels, features), tile, False), x, w, y)
+    turned = np.ascontiguousarray(np.swapaxes(w, 2, 3))
+    run(target, winograd_of(ConvSpec(full, features, channels), tile, True), dy, turned, dx)
+    spec = winograd_weights_of(WeightsSpec(ConvSpec(dims, channels, features)), tile)
+    module = Module(target)
+    emit_winograd_weights(module, "weights", spec)
+    scratch = np.zeros(spec.scratch_bytes(target), np.uint8)
+    Loaded(module)("weights", x, dy, dw, scratch, 0, batch)
+    return {
+        "y": scaled_error(y, reference(dims, x, w, 1)),
+        "dx": scaled_error(dx, reference(full, dy, turned, 1)),
+        "dw": scaled_error(dw, weights_reference(dims, x, dy, 1)),
+    }
+
+
+@widest
+@pytest.mark.parametrize("data", DATA)
+@pytest.mark.parametrize("layer", LAYERS)
+def test_error_bounds(target, layer, data):
+    found = errors(target, *LAYERS[layer], data)
+    assert max(found.values()) <= BOUNDS[data, LAYERS[layer][3]][0], found
+
+
+@pytest.mark.slow
+@all_targets
+@pytest.mark.parametrize("data", DATA)
+@pytest.mark.parametrize(("size", "channels", "tile"), [(14, 256, 4), (10, 512, 2), (10, 512, 4)])
+def test_error_bounds_of_many_channels(target, size, channels, tile, data):
+    found = errors(target, size, channels, channels, tile, data)
+    assert max(found.values()) <= BOUNDS[data, tile][1], found
