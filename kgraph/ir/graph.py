@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, FrozenInstanceError, dataclass, fields
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, dataclass_transform
 
@@ -93,7 +93,9 @@ class Op:
         ]
         if hidden:
             raise TypeError(f"{cls.__name__}: the fields {hidden} would hide attributes of Op")
-        dataclass(frozen=True, eq=False, repr=False)(cls)
+        # What `dataclass` would write takes longer than the rest of importing all ops.
+        dataclass(init=False, eq=False, repr=False)(cls)
+        cls.__init__ = _first_init  # type: ignore[assignment]  # as below
         kinds = [(f.name, str(f.type)) for f in fields(cls)]  # type: ignore[arg-type]  # it is a dataclass by now
         cls.field_names = tuple(f for f, _ in kinds)
         cls.operand_fields = tuple(
@@ -110,6 +112,12 @@ class Op:
         if not abstract:
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
             OPS[cls.name] = cls
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise FrozenInstanceError(f"an op is immutable: {name} stays as it is")
+
+    def __delattr__(self, name: str) -> None:
+        raise FrozenInstanceError(f"an op is immutable: {name} stays")
 
     def __post_init__(self) -> None:
         state = self.__dict__  # frozen for everyone else
@@ -220,6 +228,19 @@ class Op:
         None: the op is not batch-local and stays outside of regions.
         """
         return None
+
+
+def _first_init(op: Op, *args: object, **kwargs: object) -> None:
+    """Writes the class's `__init__` when its first op is made: most programs have few kinds."""
+    cls = type(op)
+    names = [f"{f}=defaults[{f!r}]" if f in cls.defaults else f for f in cls.field_names]
+    body = [f"state[{f!r}] = {f}" for f in cls.field_names]
+    lines = ["state = self.__dict__", *body, "self.__post_init__()"]
+    text = f"def __init__(self, {', '.join(names)}):\n  " + "\n  ".join(lines)
+    made: dict[str, Any] = {}
+    exec(text, {"defaults": cls.defaults}, made)
+    cls.__init__ = made["__init__"]  # type: ignore[method-assign]  # that is what is meant
+    made["__init__"](op, *args, **kwargs)
 
 
 def _attribute_key(value: object) -> object:
