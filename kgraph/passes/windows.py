@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import product as combinations
 from typing import ClassVar
 
-from kgraph.ir import Builder, Function, Size, Value, is_nonnegative
+from kgraph.ir import Builder, Function, Size, Value, is_nonnegative, is_positive
 from kgraph.ir.ops.common import identity
 from kgraph.ir.ops.window import ReduceWindow, SelectAndScatter
 from kgraph.passes.base import Pass
@@ -74,6 +74,8 @@ def select_to_slices(op: SelectAndScatter, b: Builder) -> Value | None:
         return None
     if any(not is_nonnegative(n) for pair in op.padding for n in pair):
         return None
+    if any(s > 1 and not is_positive(n) for n, s in zip(op.source.shape, op.strides, strict=True)):
+        return None  # no share that could be spread, as far as can be told
     taps = list(_taps(op.window, (1,) * len(op.window)))
     zero = b.splat(0, op.source.type)
     total: Value | None = None

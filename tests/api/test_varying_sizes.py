@@ -55,3 +55,17 @@ def test_gradients(name: str) -> None:
         fixed = Step(slope, symbolic_batch=False, backend="reference")
         np.testing.assert_allclose(step(x, weights), fixed(x, weights), rtol=1e-4, atol=1e-5)
     assert not step.specializations
+
+
+@pytest.mark.parametrize("size", [(9, 12), (2, 3), (1, 4)])
+def test_gradients_of_images_of_any_size(size: tuple[int, int]) -> None:
+    kernel = np.linspace(-1, 1, 18, dtype="float32").reshape(3, 3, 1, 2)
+
+    def slope(x: Any) -> Any:
+        found = ops.max_pool(ops.relu(ops.conv(x, kernel, padding="same")), 2)
+        return ops.gradients(ops.sum(found * found), [x])[0]
+
+    x = np.random.default_rng(2).standard_normal((2, *size, 1)).astype("float32")
+    step = Step(slope, symbolic=lambda i, s: ["batch", "height", "width", None], backend="llvm")
+    fixed = Step(slope, symbolic_batch=False, backend="reference")
+    np.testing.assert_allclose(step(x), fixed(x), rtol=1e-4, atol=1e-5)
