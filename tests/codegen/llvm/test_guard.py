@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.codegen.llvm.native import targets
+
 PROGRAMS = """
 import numpy as np
 import kgraph
@@ -64,10 +66,13 @@ def test_all_cases() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("target", [t.name for t in targets()])
+def test_kernels(target: str) -> None:
+    run("-m", "tests.codegen.llvm.guarded_kernels", target)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("guard", ["1", "start"])
-@pytest.mark.parametrize("target", ["avx512", "avx2", "generic"])
+@pytest.mark.parametrize("target", [t.name for t in targets()])
 def test_programs(guard: str, target: str) -> None:
-    with open("/proc/cpuinfo") as file:
-        if target != "generic" and target not in file.read().replace("avx512f", "avx512"):
-            pytest.skip(f"no {target}")
     run("-c", PROGRAMS, KGRAPH_GUARD=guard, KGRAPH_POISON="1", KGRAPH_TARGET=target)
