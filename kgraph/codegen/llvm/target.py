@@ -48,7 +48,9 @@ CPU_NAMES = {
     ("AuthenticAMD", 0x1A): ((0x00, "znver5"),),
     ("GenuineIntel", 0x06): ((0x3C, "haswell"), (0x55, "skylake-avx512"), (0x5E, "skylake"),
                              (0x6A, "icelake-server"), (0x8C, "tigerlake"),
-                             (0x8F, "sapphirerapids"), (0x97, "alderlake")),
+                             (0x8F, "sapphirerapids"), (0x97, "alderlake"),
+                             (0xAD, "sapphirerapids"), (0xB7, "alderlake"),
+                             (0xCF, "sapphirerapids")),
 }  # fmt: skip
 
 
