@@ -35,7 +35,7 @@ from kgraph.codegen.llvm.gemm_tile import Streams, accumulate, zeros
 from kgraph.codegen.llvm.target import Target
 from kgraph.codegen.llvm.winograd import TAPS, Grid, transform
 from kgraph.codegen.llvm.winograd_tiles import SKEW, Cut, Reading, cut, emit_reading
-from kgraph.ir import Size, minimum
+from kgraph.ir import Size, maximum, minimum
 
 MOST_TILES = 32  # of a block: more do not use the weights better
 
@@ -103,7 +103,8 @@ class WinogradSpec(ConvSpec):
         """Units that are worth a launch: a block, or half of what a single image has."""
         if self.adjoint:
             return self.images(target)
-        return minimum(self.rows(target), (self.units(batch) + 1) // 2)
+        half = maximum(self.shape(target).rows, (self.units(batch) + 1) // 2)
+        return minimum(self.rows(target), half)
 
     def panels(self, target: Target) -> int:
         return -(-self.features // self.shape(target).columns)
