@@ -28,7 +28,8 @@ from math import prod
 from kgraph.codegen.llvm.conv_depthwise import emit_depthwise, emit_pack_depthwise
 from kgraph.codegen.llvm.conv_input import Input, buffer_of, locate
 from kgraph.codegen.llvm.conv_spec import ConvSpec, Dim, Phases, each_tap, extent, tile_heights
-from kgraph.codegen.llvm.conv_winograd import WinogradSpec, emit_pack_winograd, emit_winograd
+from kgraph.codegen.llvm.conv_winograd import emit_pack_winograd, emit_winograd
+from kgraph.codegen.llvm.conv_winograd_spec import WinogradSpec
 from kgraph.codegen.llvm.emit import I64, PTR, Function, Module, Operand
 from kgraph.codegen.llvm.gemm_pack import Source, pack
 from kgraph.codegen.llvm.gemm_spec import GemmSpec

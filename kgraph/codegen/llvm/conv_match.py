@@ -6,7 +6,7 @@ from math import prod
 
 from kgraph.codegen.llvm.conv_spec import ConvSpec, Dim
 from kgraph.codegen.llvm.conv_weights import WeightsSpec
-from kgraph.codegen.llvm.conv_winograd import winograd_of
+from kgraph.codegen.llvm.conv_winograd_spec import winograd_of
 from kgraph.codegen.llvm.conv_winograd_weights import winograd_weights_of
 from kgraph.ir import Size
 from kgraph.ir.ops.convolution import Convolution

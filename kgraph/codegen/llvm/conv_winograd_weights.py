@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from kgraph.codegen.llvm.conv_weights import WeightsSpec
-from kgraph.codegen.llvm.conv_winograd import MOST_TILES, WinogradSpec, winograd_of
+from kgraph.codegen.llvm.conv_winograd_spec import MOST_TILES, WinogradSpec, winograd_of
 from kgraph.codegen.llvm.emit import (
     I1,
     I64,
@@ -30,7 +30,7 @@ from kgraph.codegen.llvm.emit import (
 from kgraph.codegen.llvm.gemm_tile import Shape, Streams, accumulate, zeros
 from kgraph.codegen.llvm.target import Target
 from kgraph.codegen.llvm.winograd import multiply
-from kgraph.codegen.llvm.winograd_tiles import SKEW, Reading, emit_reading
+from kgraph.codegen.llvm.winograd_tiles import SKEW, Reading, emit_reading, place_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,13 +118,10 @@ class _Weights:
         hi = f.mul(f.parameter("hi"), conv.tiles)
         products = self._products()
         v_width, z_width = spec.widths(target)
-        columns = conv.cuts()[1].count
         with f.loop(lo, hi, spec.rows(target), name="block") as block:
             count = f.smin(f.sub(hi, block), spec.rows(target))
             with f.loop(0, count, name="tile") as tile:
-                at = f.add(block, tile)
-                image, inside = f.udiv(at, conv.tiles), f.urem(at, conv.tiles)
-                row, column = f.udiv(inside, columns), f.urem(inside, columns)
+                image, row, column = place_of(f, f.add(block, tile), conv.cuts())
                 x = f.offset(f.parameter("x"), f.mul(image, conv.x_steps()[0]), dtype)
                 dy = f.offset(f.parameter("dy"), f.mul(image, conv.y_steps()[0]), dtype)
                 f.call(read_v, [x, patch, row, column, f.offset(v, f.mul(tile, v_width), dtype)])

@@ -16,6 +16,7 @@ from kgraph.codegen.llvm.emit import (
     I1,
     I64,
     PTR,
+    Function,
     Index,
     Module,
     Operand,
@@ -64,6 +65,16 @@ class Cut:
 def cut(dim: Dim, tile: int, adjoint: bool = False) -> Cut:
     """The dim in tiles; in tiles of one where it has a single tap."""
     return Cut(dim, tile if dim.taps > 1 else 1, adjoint)
+
+
+def place_of(
+    f: Function, number: Operand, cuts: tuple[Cut, Cut]
+) -> tuple[Operand, Operand, Operand]:
+    """Image, row and column of a tile, counted over all images."""
+    rows, columns = cuts
+    tiles = rows.count * columns.count
+    inside = f.urem(number, tiles)
+    return f.udiv(number, tiles), f.udiv(inside, columns.count), f.urem(inside, columns.count)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import pytest
 
 from kgraph.codegen.llvm.conv_spec import ConvSpec
 from kgraph.codegen.llvm.conv_weights import WeightsSpec
-from kgraph.codegen.llvm.conv_winograd import winograd_of
+from kgraph.codegen.llvm.conv_winograd_spec import winograd_of
 from kgraph.codegen.llvm.conv_winograd_weights import emit_winograd_weights, winograd_weights_of
 from kgraph.codegen.llvm.emit import PTR, Module, View
 from kgraph.codegen.llvm.winograd import POINTS, matrices

@@ -14,7 +14,7 @@ from math import prod
 from kgraph.codegen.llvm.conv import ConvSpec, emit_conv, emit_pack_weights
 from kgraph.codegen.llvm.conv_match import match_convolution
 from kgraph.codegen.llvm.conv_weights import WeightsSpec
-from kgraph.codegen.llvm.conv_winograd import WinogradSpec
+from kgraph.codegen.llvm.conv_winograd_spec import WinogradSpec
 from kgraph.codegen.llvm.emit import Operand
 from kgraph.codegen.llvm.lower.dot import TILE
 from kgraph.codegen.llvm.lower.epilogue import Contraction, Epilogue

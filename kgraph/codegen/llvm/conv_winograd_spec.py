@@ -1,0 +1,125 @@
+"""What a convolution by Winograd's algorithm is asked to do, and the sizes that follow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kgraph.codegen.llvm.conv_spec import ConvSpec
+from kgraph.codegen.llvm.emit import item_bytes
+from kgraph.codegen.llvm.target import Target
+from kgraph.codegen.llvm.winograd import TAPS
+from kgraph.codegen.llvm.winograd_tiles import SKEW, Cut, Reading, cut
+from kgraph.ir import Size, maximum, minimum
+
+MOST_TILES = 32  # of a block: more do not use the weights better
+
+
+@dataclass(frozen=True, eq=False)
+class WinogradSpec(ConvSpec):
+    """A convolution whose `tile` outputs per dim are computed together; see `ConvSpec`."""
+
+    tile: int = 4
+    adjoint: bool = False
+
+    def cuts(self) -> tuple[Cut, Cut]:
+        """Rows and columns."""
+        _, rows, columns = self.space
+        return cut(rows, self.tile, self.adjoint), cut(columns, self.tile, self.adjoint)
+
+    @property
+    def points(self) -> int:
+        """Matrix products."""
+        rows, columns = self.cuts()
+        return rows.points * columns.points
+
+    @property
+    def tiles(self) -> int:
+        """Of an image."""
+        rows, columns = self.cuts()
+        return rows.count * columns.count
+
+    def reading(self) -> Reading:
+        """How x becomes V."""
+        rows, columns = cuts = self.cuts()
+        _, _, row_step, column_step, _ = self.x_steps()
+        if self.adjoint:
+            reads = (rows.tile, columns.tile)
+            first = (0, 0)
+            matrices = (rows.matrices.output.T, columns.matrices.output.T)
+        else:
+            reads = (rows.points, columns.points)
+            first = (-rows.dim.low, -columns.dim.low)
+            matrices = (rows.matrices.data, columns.matrices.data)
+        return Reading(
+            (rows.dim.x, columns.dim.x), (row_step, column_step), self.channels, reads,
+            (rows.tile, columns.tile), first, (cuts[0].count, cuts[1].count), matrices, self.dtype,
+        )  # fmt: skip
+
+    def width(self, target: Target) -> int:
+        """Elements of a row of M: whole panels."""
+        return self.panels(target) * self.shape(target).columns
+
+    def rows(self, target: Target) -> int:
+        """Tiles of a block, a multiple of the register tile's rows."""
+        height = self.shape(target).rows
+        each = self.points * (self.reading().width(target) + self.width(target))
+        most = min(target.l2 * 3 // 4 // (each * item_bytes(self.dtype)), MOST_TILES)
+        return max(1, most // height) * height
+
+    def images(self, target: Target) -> int:
+        """Images of a block of the adjoint form."""
+        return max(1, self.rows(target) // self.tiles)
+
+    def units(self, batch: Any) -> Any:
+        return batch * (1 if self.adjoint else self.tiles)
+
+    def per_launch(self, target: Target, batch: Size) -> Size:
+        """Units that are worth a launch: a block, or half of what a single image has."""
+        if self.adjoint:
+            return self.images(target)
+        half = maximum(self.shape(target).rows, (self.units(batch) + 1) // 2)
+        return minimum(self.rows(target), half)
+
+    def panels(self, target: Target) -> int:
+        return -(-self.features // self.shape(target).columns)
+
+    def packed_bytes(self, target: Target) -> int:
+        return self.points * self.channels * self.width(target) * item_bytes(self.dtype) + 64
+
+    def planes(self, target: Target) -> tuple[int, int]:
+        """Elements between the planes of V and of M."""
+        rows = self.rows(target)
+        return rows * self.reading().width(target) + SKEW, rows * self.width(target) + SKEW
+
+    def scratch_bytes(self, target: Target) -> int:
+        elements = self.points * sum(self.planes(target)) + self.reading().patch
+        return elements * item_bytes(self.dtype) + 128
+
+
+def winograd_of(spec: ConvSpec, tile: int, adjoint: bool) -> WinogradSpec:
+    """The same convolution by Winograd's algorithm.
+
+    Raises:
+        ValueError: it has other taps than three or one, strides, dilations, groups, another dtype
+            than float32 or float64, channels apart, or, in the adjoint form, another padding than
+            two, or a partial last tile.
+    """
+    fields = {name: getattr(spec, name) for name in ConvSpec.__dataclass_fields__}
+    found = WinogradSpec(**fields, tile=tile, adjoint=adjoint)
+    for dim in found.space:
+        plain = dim.stride == dim.dilation == dim.x_dilation == 1
+        single = dim.taps == 1 and dim.low == 0 and dim.x == dim.y
+        if not plain or not (single or dim.taps == TAPS):
+            raise ValueError(f"no Winograd kernel for {dim}")
+        if adjoint and dim.taps == TAPS and not (dim.low == dim.y - dim.x == TAPS - 1):
+            raise ValueError(f"no adjoint Winograd kernel for {dim}")
+    if found.space[0].taps != 1 or found.space[0].y != 1 or spec.groups != 1:
+        raise ValueError("Winograd kernels have two dims and one group")
+    apart = found.x_steps()[4] != 1 or found.y_steps()[4] != 1
+    if spec.dtype not in ("float32", "float64") or apart:
+        raise ValueError("Winograd kernels are of float32 or float64, with channels side by side")
+    dense = replace(found, y_strides=None).y_steps() == found.y_steps()
+    if adjoint and (not dense or any(side.ragged for side in found.cuts())):
+        raise ValueError("an adjoint Winograd kernel has whole tiles of x and a dense y")
+    return found
