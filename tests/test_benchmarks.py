@@ -1,5 +1,7 @@
 """The harness of the benchmarks, without any peer."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import kgraph
 from benchmarks import models, report
 from benchmarks.driver import Effort, Measured, Row, Workers, measure_job
 from benchmarks.jobs import Job, relative_error
+from benchmarks.peers import environment
 from benchmarks.weights import drawn, load
 
 SMALL = sorted(set(models.NAMES) - {"mobilenet", "resnet"})  # those cost seconds to draw
@@ -50,6 +53,13 @@ def test_a_row(tmp_path: Path) -> None:
     assert len(found.times) == 2
     assert found.error < 1e-5
     assert "mlp" in report.line(row)
+
+
+def test_processes_keep_their_bytecode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source tree would else be compiled in each process, an installed library in none."""
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    command = [sys.executable, "-c", "import sys; print(sys.dont_write_bytecode)"]
+    assert subprocess.check_output(command, env=environment(1)).strip() == b"False"
 
 
 def test_ratios_and_reasons() -> None:

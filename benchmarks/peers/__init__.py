@@ -28,6 +28,7 @@ def environment(threads: int) -> dict[str, str]:
     return {
         **os.environ,
         **dict.fromkeys(names, str(threads)),
+        "PYTHONDONTWRITEBYTECODE": "",  # an installed library is compiled to bytecode once
         "KGRAPH_BACKEND": "llvm",
         "KERAS_BACKEND": "jax",
         "JAX_PLATFORMS": "cpu",

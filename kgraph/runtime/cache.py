@@ -232,12 +232,11 @@ def cache_folder() -> Path:
 
 def pool_code() -> bytes:
     """The object of the thread pool, from the cache or compiled now."""
-    from importlib.metadata import version
-
+    from kgraph.codegen.llvm.fingerprint import compiler_version
     from kgraph.codegen.llvm.pool import compile_pool
     from kgraph.codegen.llvm.pool_text import pool_text
 
-    key, name = pool_key(pool_text(), version("llvmlite")), "thread pool"
+    key, name = pool_key(pool_text(), compiler_version()), "thread pool"
     cache = disk_cache()
     if found := cache.get(key, name):
         return found[0]

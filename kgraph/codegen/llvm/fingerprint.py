@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 
 from kgraph.codegen.llvm.target import Target, detect, host
@@ -24,4 +23,11 @@ def target_of(options: Options) -> Target:
 
 def fingerprint(options: Options) -> Mapping[str, str]:
     """The versions of LLVM and llvmlite (one decides the other), and the CPU."""
-    return {"llvmlite": version("llvmlite"), "target": repr(target_of(options))}
+    return {"llvmlite": compiler_version(), "target": repr(target_of(options))}
+
+
+def compiler_version() -> str:
+    """Of llvmlite, whose root alone loads no LLVM and is read faster than installation records."""
+    import llvmlite
+
+    return str(llvmlite.__version__)
