@@ -164,6 +164,8 @@ class _Gemm:
         with f.loop(0, stop, chunk, name="chunk") as start:
             k = f.smin(chunk, f.sub(self.k, start))
             first = constant(1, I1) if single else f.compare("EQ", start, 0)
+            if spec.continued:
+                first = f.and_(first, f.compare("NE", f.parameter("fresh"), 0))
             rest = f.add(start, chunk)
             last = constant(1, I1) if single else f.compare("GE", rest, stop)
             start = constant(0, I64) if single else start

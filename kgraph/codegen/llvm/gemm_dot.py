@@ -25,7 +25,8 @@ GROUP = 4
 
 def dots(spec: GemmSpec) -> bool:
     """Whether a product is done this way."""
-    plain = spec.parts == 1 and not (spec.prologue_a or spec.prologue_b or spec.packed_b)
+    plain = spec.parts == 1 and not (spec.prologue_a or spec.prologue_b)
+    plain = plain and not (spec.packed_b or spec.continued)
     contiguous = spec.a_strides[1] == 1 and spec.b_strides[0] == 1 and spec.b_strides[1] != 1
     few = spec.m is not None and spec.m <= 4
     return plain and few and contiguous and compute_dtype(spec.dtype) == spec.dtype

@@ -34,6 +34,7 @@ class GemmSpec:
         dtype: of A and B; `result`: of C, the same when empty.
         a_strides: of A in m and k; b_strides: of B in k and n; c_strides: of C in m and n.
         accumulate: C += instead of C =.
+        continued: a parameter `fresh` says that it is C =, or, where it is 0, C +=.
         partial: sums between chunks of k are held in memory of their own (m x n, dense, of the
             compute dtype) and not in C: the epilogue may then read what C is written over.
         split: what the range `lo, hi` counts: row tiles or column panels.
@@ -57,6 +58,7 @@ class GemmSpec:
     b_strides: tuple[int | None, int | None] = (None, 1)
     c_strides: tuple[int | None, int | None] = (None, 1)
     accumulate: bool = False
+    continued: bool = False
     partial: bool = False
     split: Literal["rows", "columns"] = "columns"
     packed_b: bool = False
@@ -75,12 +77,13 @@ class GemmSpec:
         return choose_shape(target, compute_dtype(self.dtype), self.m, self.n)
 
     def parameters(self) -> list[tuple[str, Type]]:
-        """Of the function: a, b, c, scratch, lo, hi, then what is not constant, then `extra`."""
+        """Of the function: a, b, c, scratch, lo, hi, what is not constant, fresh, then `extra`."""
         names = ["m", "n", "k", "a_m", "a_k", "b_k", "b_n", "c_m", "c_n"]
         values = (self.m, self.n, self.k, *self.a_strides, *self.b_strides, *self.c_strides)
         unknown = [name for name, value in zip(names, values, strict=True) if value is None]
         memory = ("a", "b", "c", "scratch", *(("partial",) if self.partial else ()))
         pointers = [(name, PTR) for name in memory]
+        unknown += ["fresh"] if self.continued else []
         return [*pointers, *((name, I64) for name in ("lo", "hi", *unknown)), *self.extra]
 
     def units(self, target: Target, m: Any, n: Any) -> Any:
@@ -166,8 +169,8 @@ def block_rows(spec: GemmSpec, target: Target, shape: Shape) -> int:
 
 
 def one_chunk(spec: GemmSpec, target: Target) -> bool:
-    """Whether k is known and summed in one go."""
-    if spec.k is None:
+    """Whether k is known and summed in one go, from nothing."""
+    if spec.k is None or spec.continued:
         return False
     return not splittable(spec) or spec.k <= depth(spec, target, spec.shape(target))
 

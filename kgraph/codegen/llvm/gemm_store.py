@@ -15,8 +15,9 @@ class Store:
     """Stores tiles of C inside a tile function, whose parameters it reads.
 
     A whole tile without an epilogue, or with an inline one, goes straight from the accumulators to
-    C. Otherwise the accumulators go to the stack and a small loop takes them from there: it masks
-    the columns beyond the matrix, runs the epilogue, adds the sums of earlier chunks of k.
+    C, without one added to the sums of earlier chunks of k. Otherwise the accumulators go to the
+    stack and a small loop takes them from there: it masks the columns beyond the matrix, runs the
+    epilogue, adds the sums of earlier chunks.
 
     `whole`: no panel is partial. Rows of the tile are `row_step` apart, as the epilogue counts
     them; with `local`, the parameter c points at the tile's first row, not at that of C.
@@ -42,27 +43,40 @@ class Store:
             self._by_loop(sums)
             return
         whole = f.compare("EQ", f.parameter("left"), self.shape.columns)
-        if not self.one_chunk:
+        sums_in_c = not self.one_chunk and spec.epilogue is None and not spec.partial
+        if not self.one_chunk and not sums_in_c:
             only = f.and_(f.parameter("first"), f.parameter("last"))
             whole = f.and_(whole, only)
         elif self.whole:
-            self._straight(sums)
+            self._to_c(sums, sums_in_c)
             return
         choice = f.choose(whole)
         with choice.then():
-            self._straight(sums)
+            self._to_c(sums, sums_in_c)
             choice.give()
         with choice.otherwise():
             self._by_loop(sums)
             choice.give()
 
-    def _straight(self, sums: Sequence[Operand]) -> None:
-        """Whole vectors of the only chunk."""
+    def _to_c(self, sums: Sequence[Operand], chunks: bool) -> None:
+        """Whole vectors; of `chunks`, all but the first are added to what C holds."""
+        if not chunks or self.spec.accumulate:
+            self._straight(sums, self.spec.accumulate)
+            return
+        choice = self.f.choose(self.f.parameter("first"))
+        with choice.then():
+            self._straight(sums, False)
+            choice.give()
+        with choice.otherwise():
+            self._straight(sums, True)
+            choice.give()
+
+    def _straight(self, sums: Sequence[Operand], add: bool) -> None:
         f, vectors = self.f, self.shape.vectors
         for i, value in enumerate(sums):
             m = f.index(i // vectors)
             column = f.add(f.parameter("column"), i % vectors * self.shape.lanes)
-            if self.spec.accumulate:
+            if add:
                 value = f.add(value, self._load(m, column, None))
             self._finish(m, column, value, None)
 

@@ -139,6 +139,21 @@ def test_long_sums_are_chunked(target, known):
 
 
 @all_targets
+@pytest.mark.parametrize("k", [3, 1300, None])
+@pytest.mark.parametrize("columns", [64, 70])
+def test_sums_go_on_where_they_are_not_fresh(target, columns, k):
+    """What C holds first is never read."""
+    depth = k or 1100
+    a, b = (random_matrix(depth, n, "float32", False, n) for n in (19, columns))
+    c = np.full((19, columns), np.nan, "float32")
+    spec = GemmSpec(19, None, k, a_strides=(1, 19), b_strides=(columns, 1),
+                    c_strides=(columns, 1), continued=True)  # fmt: skip
+    for fresh, times in ((1, 1), (0, 2)):
+        run(target, spec, a.T, b, c, extra=(fresh,))
+        assert close(c, times * a.T.astype(np.float64) @ b, a.T, b)
+
+
+@all_targets
 @pytest.mark.parametrize("inline", [True, False])
 @pytest.mark.parametrize("k", [30, None])
 def test_hooks(target, inline, k):

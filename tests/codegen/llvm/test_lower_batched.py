@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
+from kgraph.codegen.llvm.image import lower
+from kgraph.codegen.llvm.target import host
 from kgraph.ir import Array, Builder, Function, TensorType, Value, evaluate, symbol
 from kgraph.ir.ops.control import Batched
 from kgraph.passes.base import run_passes
@@ -55,9 +57,9 @@ def _assert_same_bits(found: list[tuple[Array, ...]]) -> None:
             assert a.tobytes() == b.tobytes()
 
 
-@pytest.mark.parametrize("size", [1, 3])
-def test_blocks_of_other_sizes(size: int) -> None:
-    program = _program("batch_norm")
+@pytest.mark.parametrize(("name", "size"), [("batch_norm", 1), ("batch_norm", 3), ("convnet", 1)])
+def test_blocks_of_other_sizes(name: str, size: int) -> None:
+    program = _program(name)
     passes = [Outline(block=size) if isinstance(p, Outline) else p for p in llvm_pipeline()]
     fn = run_passes(program.fn, passes, check=True)
     runner = native(fn)
@@ -117,6 +119,25 @@ def test_combinations_have_the_interpreters_bits(kind: str, dtype: str) -> None:
         for threads in (1, 3):
             set_threads(threads)
             _assert_same_bits([run(runner, fn, arrays), tuple(evaluate(fn, arrays))])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+def test_contractions_add_to_the_sums(dtype: str) -> None:
+    """One that nothing else reads needs no memory for a block's result, nor a loop that adds it."""
+
+    def gram(b: Builder, x: Value) -> Value:
+        return b.dot_general(x, x, (), (), (0,), (0,))
+
+    fn = _region((9,), 0, dtype, (("sum", 0),), lambda b, s, x: (gram(b, x),))
+    _check(fn, 2e-2 if dtype == "float16" else 2e-6)
+    assert (".accumulate" in lower(fn, host()).text) == (dtype == "float16")
+
+    def twice(b: Builder, start: Value, x: Value) -> tuple[Value, ...]:
+        y, z = gram(b, x), gram(b, b.negate(x))
+        return y, b.tanh(y), z, z
+
+    gives = (("sum", 0), ("sum", 0), ("sum", 0), ("max", 0))
+    _check(_region((9,), 0, dtype, gives, twice), 2e-2 if dtype == "float16" else 2e-6)
 
 
 def test_sums_of_short_floats_are_added_in_wider_ones() -> None:

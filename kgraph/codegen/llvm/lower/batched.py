@@ -1,9 +1,10 @@
 """Regions: a body run on blocks of samples, each thread with the blocks' values in its own memory.
 
 Without sums over the batch a tile is a block. With sums a tile is one of at most eight chunks of
-blocks, as the op's meaning has it: it adds up its blocks in order in an accumulator of its own, and
-a last kernel combines the chunks as a balanced tree. Rows of dim 0 are read and written where they
-lie; those of other dims are copied to and from the thread's memory.
+blocks, as the op's meaning has it: it adds up its blocks in order in an accumulator of its own, to
+which contractions add by themselves, and a last kernel combines the chunks as a balanced tree. Rows
+of dim 0 are read and written where they lie; those of other dims are copied to and from the
+thread's memory.
 
 Where there are fewer tiles than threads, tiles run one by one and the threads work inside the
 kernels of the body, which is chosen when the program runs: the bits are the same.
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from kgraph.codegen.llvm.emit import I32, I64, PTR, Operand
 from kgraph.codegen.llvm.lower.blocks import (
     CHUNKS,
+    Partial,
     chunk_bound,
     launch_accumulate,
     launch_clear,
@@ -23,6 +25,7 @@ from kgraph.codegen.llvm.lower.blocks import (
     partials_of,
 )
 from kgraph.codegen.llvm.lower.body import lower_body, plan_body, slab_of
+from kgraph.codegen.llvm.lower.contraction import accumulates
 from kgraph.codegen.llvm.lower.copies import Rows, launch_copy
 from kgraph.codegen.llvm.lower.frame import Code, Frame, Kernel, Kernels, serial_for
 from kgraph.codegen.llvm.lower.keys import op_key, op_symbols
@@ -32,7 +35,7 @@ from kgraph.codegen.llvm.lower.tiling import divided_up
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Size, Value, bind_size, numpy_dtype, product
 from kgraph.ir.ops.control import Batched
-from kgraph.passes.memory import ALIGNMENT, MemoryPlan
+from kgraph.passes.memory import ALIGNMENT, MemoryPlan, Result
 
 _BLOCK = "block"
 _THREADS = 2  # the word of the context that has the number of threads
@@ -107,6 +110,7 @@ class Region:
         same = {p for p, d in zip(op.body.params[1:], op.takes, strict=True) if d < 0}
         self.packings = packings_of(op.body, same, target)
         self.plan: MemoryPlan = plan_body(op.body, target, packed=self.packings)
+        self.straight = {p.results[0]: p for p in self.partials if self._is_straight(p)}
         self.locals: dict[Value, _Local] = {}
         self._size: Size = aligned(self._whole(slab_of(op.body, target, self.packings)))
         self.shared: Size = 0  # bytes of scratch
@@ -115,9 +119,20 @@ class Region:
         for p, d in zip(op.body.params[1:], op.takes, strict=True):
             if d > 0:
                 self._add(p)
-        for v, (kind, d) in zip(op.body.results, op.gives, strict=True):
-            if kind != "rows" or d > 0:
+        for i, (v, (kind, d)) in enumerate(zip(op.body.results, op.gives, strict=True)):
+            if (kind != "rows" or d > 0) and i not in self.straight:
                 self._add(v)
+
+    def _is_straight(self, partial: Partial) -> bool:
+        """Does the op whose results are summed add them to the accumulator itself?"""
+        if partial.kind != "sum" or partial.accumulator != partial.dtype:
+            return False
+        (i,), body = partial.results, self.op.body
+        v = body.results[i]
+        if self.plan.places.get(v) != Result(i) or body.results.count(v) > 1:
+            return False
+        read = any(v in op.operands for op in body.ops)
+        return not read and accumulates(v.op, self.target)
 
     def _add(self, v: Value) -> None:
         if v in self.locals:
@@ -177,7 +192,7 @@ class Region:
         count = f.smin(blocks, CHUNKS)
         frame = self._frame(k, f.index(self.op.block))
         scratch = self._scratch(k)
-        for partial in self.partials:
+        for partial in self._others():
             launch_clear(frame, partial, scratch, k.index)
         first = chunk_bound(k, k.index, blocks, count)
         last = chunk_bound(k, f.add(k.index, 1), blocks, count)
@@ -215,13 +230,18 @@ class Region:
         for p, v, base, d in zip(op.body.params[1:], op.inputs, inputs, op.takes, strict=True):
             params.append(self._taken(frame, k, p, v, base, d, start))
         results = []
-        for v, whole, base, (kind, d) in zip(
-            op.body.results, op.results, outputs, op.gives, strict=True
+        for i, (v, whole, base, (kind, d)) in enumerate(
+            zip(op.body.results, op.results, outputs, op.gives, strict=True)
         ):
-            straight = kind == "rows" and d == 0
-            results.append(
-                _row(k, whole, base, 0, op.over, start) if straight else self._local(k, v)
-            )
+            if kind == "rows" and d == 0:
+                results.append(_row(k, whole, base, 0, op.over, start))
+            elif i in self.straight:
+                results.append(self.straight[i].place(k, self._scratch(k), k.index, 0))
+            else:
+                results.append(self._local(k, v))
+        if first is not None:
+            fresh = f.resize(f.compare("EQ", block, first), "i64", False)
+            frame.fresh.update({op.body.results[i].op: fresh for i in self.straight})
         arena = f.offset_bytes(k.slab, k.size(self._size))
         lower_body(frame, op.body, self.plan, params, results, arena)
         for v, whole, base, (kind, d), local in zip(
@@ -232,11 +252,15 @@ class Region:
                 _copy_rows(frame, v, whole, d, target, local, outwards=True)
         if first is not None:
             before = f.mul(f.sub(block, first), op.block)
-            for partial in self.partials:
+            for partial in self._others():
                 parts = [results[i] for i in partial.results]
                 launch_accumulate(
                     frame, partial, self._scratch(k), k.index, parts, (before, samples)
                 )
+
+    def _others(self) -> list[Partial]:
+        """The sums that are combined from memory of their own."""
+        return [p for p in self.partials if p not in self.straight.values()]
 
     def _scratch(self, k: Kernel) -> Operand:
         return k.arguments[len(self.op.inputs) + len(self.op.results)]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from kgraph.codegen.llvm.emit import Operand
+from kgraph.codegen.llvm.gemm_tile import compute_dtype
 from kgraph.codegen.llvm.lower.convolution import (
     Forward,
     forward_epilogue,
@@ -47,7 +48,8 @@ def lower_contraction(frame: Frame, op: Op, hero: Op) -> None:
     """A contraction and what follows it on its sums."""
     contraction = Contraction.of(op, hero)
     if isinstance(contraction.hero, DotGeneral):
-        lower_dot(frame, contraction, frame.scratches.get(op), frame.panels(op))
+        fresh = frame.fresh.get(op)
+        lower_dot(frame, contraction, frame.scratches.get(op), frame.panels(op), fresh)
     else:
         _lower_convolution(frame, contraction, op)
 
@@ -97,7 +99,7 @@ def _lower_convolution(frame: Frame, contraction: Contraction, op: Op) -> None:
         target = scratch
         packed = f.offset_bytes(scratch, frame.size(_aligned(sum_bytes(contraction))))
     if choice.weights is not None:
-        choice.weights.launch(frame, operands, packed, target)
+        choice.weights.launch(frame, operands, packed, target, frame.fresh.get(op))
     elif choice.forward is not None:
         panels = frame.panels(op)
         if panels is None:
@@ -134,6 +136,19 @@ def contraction_slab(op: Op, hero: Op, target: Target) -> Size:
     if choice.weights is not None:
         return choice.weights.spec.scratch_bytes(target)
     return choice.forward.spec.scratch_bytes(target) if choice.forward is not None else 0
+
+
+def accumulates(op: Op, target: Target) -> bool:
+    """Can an op add to what its result holds? Contractions by themselves can, in their dtype."""
+    if not isinstance(op, DotGeneral | Convolution) or op.result.type.size == 0:
+        return False
+    if compute_dtype(op.lhs.dtype) != op.result.dtype:
+        return False
+    contraction = Contraction.of(op, op)
+    if isinstance(contraction.hero, DotGeneral):
+        return True
+    weights = _Choice.of(contraction, target).weights
+    return weights is not None and weights.chunks == 1
 
 
 @dataclass(frozen=True)

@@ -78,9 +78,13 @@ class Weights:
         return code.f.smax(divided_up(code, code.size(self.images), self.chunks), self.least)
 
     def launch(
-        self, frame: Frame, operands: Sequence[Operand], scratch: Operand | None, target: Operand
-    ) -> None:
-        """Sums of chunks, then their sum."""
+        self, frame: Frame, operands: Sequence[Operand], scratch: Operand | None, target: Operand,
+        fresh: Operand | None,
+    ) -> None:  # fmt: skip
+        """Sums of chunks, then their sum.
+
+        `fresh`, where given: 0 if the sums of the only chunk go on from what the result holds.
+        """
         f, names = frame.f, frame.kernels.names
         if self.key() not in names:
             name = frame.kernels.named("weights")
@@ -98,7 +102,8 @@ class Weights:
         if self.chunks > 1:
             chunks = f.smax(divided_up(frame, images, self.chunk(frame)), 1)
         frame.launch(
-            ("weights", name, str(self.images)), "weights", [*operands, scratch], chunks,
+            ("weights", name, str(self.images)), "weights",
+            [*operands, scratch, f.index(1) if fresh is None else fresh], chunks,
             lambda k: self.write(k, name), self.op.lhs.type.symbols,
         )  # fmt: skip
         if self.chunks == 1:
@@ -109,12 +114,13 @@ class Weights:
         launch_combine(frame, "sum", (compute_dtype(dtype), dtype), places, size, chunks)
 
     def write(self, k: Kernel, name: str) -> None:
-        """Writes the kernel: the sums of one chunk, from zero."""
+        """Writes the kernel: the sums of one chunk."""
         f = k.f
-        x, dy, scratch = k.arguments
+        x, dy, scratch, fresh = k.arguments
         size, dtype = int(self.op.result.type.size), compute_dtype(self.op.result.dtype)
         sums = f.offset(scratch, f.mul(k.index, size), dtype)
-        f.fill_bytes(sums, 0, size * (8 if dtype.endswith("64") else 4))
+        with f.when(f.compare("NE", fresh, 0)):
+            f.fill_bytes(sums, 0, size * (8 if dtype.endswith("64") else 4))
         chunk, images = self.chunk(k), k.size(self.images)
         lo = f.smin(f.mul(k.index, chunk), images)
         hi = f.smin(f.add(lo, chunk), images)

@@ -143,14 +143,14 @@ class Product:
         s = self.spec
         return (
             "gemm", s.m, s.n, s.k, s.dtype, s.result, s.a_strides, s.b_strides, s.c_strides,
-            s.split, s.packed_b, s.partial, s.inline_epilogue, s.parts, s.extra,
+            s.split, s.packed_b, s.partial, s.inline_epilogue, s.parts, s.extra, s.continued,
         )  # fmt: skip
 
     def write(self, k: Kernel, name: str, epilogue: Epilogue | None, places: int) -> None:
         """Writes the kernel: items, and for each a range of units.
 
         Its arguments are A, B, C and then the epilogue's inputs and outputs, and the memory of
-        unfinished sums.
+        unfinished sums; or whether C is fresh.
         """
         f, target = k.f, k.target
         a, b, c = k.arguments[:3]
@@ -173,7 +173,7 @@ class Product:
                 f.offset(a, x, dtype), f.offset(b, y, dtype),
                 f.offset(c, f.mul(item, each), result), k.slab,
                 *(f.offset(p, f.mul(item, each), compute_dtype(dtype)) for p in partial),
-                lo, hi, *self._sizes(k),
+                lo, hi, *self._sizes(k), *(others if self.spec.continued else ()),
             ]  # fmt: skip
             if epilogue is not None:
                 call += epilogue.arguments(others[:places], others[places:], k, item)
@@ -254,9 +254,13 @@ class _Plan:
 
 
 def lower_dot(
-    frame: Frame, contraction: Contraction, scratch: Operand | None, packed: Operand | None
-) -> None:
-    """Lowers a product with its epilogue; `packed` is the right operand in panels, if it is."""
+    frame: Frame, contraction: Contraction, scratch: Operand | None, packed: Operand | None,
+    fresh: Operand | None,
+) -> None:  # fmt: skip
+    """Lowers a product with its epilogue; `packed` is the right operand in panels, if it is.
+
+    `fresh`, where given: 0 if the sums are added to what a plain product's result holds.
+    """
     f = frame.f
     plan = _Plan.of(contraction, frame.target, packed is not None)
     copies, epilogue = plan.copies, plan.epilogue
@@ -285,7 +289,11 @@ def lower_dot(
             target = sums
         else:
             others.append(sums)
-    _launch_product(frame, plan.product, epilogue, operands, target, others)
+    product = plan.product
+    if fresh is not None:
+        product = replace(product, spec=replace(product.spec, continued=True))
+        others.append(fresh)
+    _launch_product(frame, product, epilogue, operands, target, others)
     if epilogue is None and not contraction.plain:
         launch_rest(frame, contraction, target)
 

@@ -103,6 +103,7 @@ class Frame(Code):
         slab: memory for kernels that run here and not on another thread.
         packed: panels of the right operands of contractions, where they were made before, by the
             ops whose regions lead there, and the contraction.
+        fresh: contractions that may have to add to what their result holds: do so where it is 0.
         path: the ops in whose regions this is, as far as `packed` counts them.
         pointers: where each value lies; `pointer` reads it.
     """
@@ -123,6 +124,7 @@ class Frame(Code):
         self.pointers: dict[Value, Operand] = {}
         self.scratches: dict[Op, Operand] = {}
         self.packed: dict[tuple[Op, ...], Operand] = {}
+        self.fresh: dict[Op, Operand] = {}
         self.path: tuple[Op, ...] = ()
         self._tables: dict[int, Operand] = {}
         self._parallel_for = parallel_for
