@@ -4,9 +4,7 @@
 that the import itself stays fast and pulls in no compiler, file or terminal library.
 """
 
-import sys
-from importlib import import_module
-from typing import Any
+from kgraph.lazy import lazy as _lazy
 
 # `kgraph.version` is Keras's function; the submodule of that name remains importable.
 from kgraph.version import __version__, version
@@ -41,19 +39,4 @@ _HOMES = {
 
 __all__ = ["__version__", "version", *sorted(_SUBMODULES), *sorted(_HOMES)]  # noqa: PLE0604
 
-
-def __getattr__(name: str) -> Any:
-    """Loads a public name on its first use (PEP 562)."""
-    if name in _SUBMODULES:
-        return import_module(f"kgraph.{name}")
-    if name in _HOMES:
-        value = getattr(import_module(_HOMES[name]), name)
-        globals()[name] = value
-        return value
-    # `name` and `obj` let Python suggest the name that a misspelt one was meant to be.
-    message = f"module 'kgraph' has no attribute '{name}'"
-    raise AttributeError(message, name=name, obj=sys.modules[__name__])
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = _lazy(__name__, {name: f"kgraph.{name}" for name in _SUBMODULES} | _HOMES)

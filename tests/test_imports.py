@@ -34,6 +34,30 @@ def test_the_api_is_light() -> None:
     assert HEAVY.isdisjoint(run(code).split())
 
 
+def test_a_prediction_needs_no_training() -> None:
+    """What only `compile`, `fit` and files need is not there before."""
+    code = """
+import sys, kgraph
+import numpy as np
+model = kgraph.Sequential([kgraph.Input((2,)), kgraph.layers.Dense(1)])
+model.predict_on_batch(np.ones((1, 2), "float32"))
+print(*sys.modules)
+"""
+    unused = {f"kgraph.{name}" for name in "callbacks losses metrics optimizers saving".split()}
+    assert unused.isdisjoint(run(code).split())
+
+
+def test_names_of_models() -> None:
+    """Those that are loaded later are listed before."""
+    code = (
+        "from kgraph import models as m; print('load_model' in vars(m), {*m.__all__} <= {*dir(m)})"
+    )
+    assert run(code) == "False True\n"
+    assert kgraph.models.load_model is kgraph.saving.load_model
+    with pytest.raises(AttributeError, match=r"module 'kgraph\.models' has no attribute 'load'"):
+        kgraph.models.load  # noqa: B018
+
+
 def test_import_is_fast() -> None:
     """The least of several runs: a busy machine only ever adds time."""
     code = "import time; t = time.perf_counter(); import kgraph; print(time.perf_counter() - t)"

@@ -1,10 +1,15 @@
-"""Models."""
+"""Models. What reads and writes their files is loaded when it is first used."""
 
+from typing import TYPE_CHECKING
+
+from kgraph.lazy import lazy as _lazy
 from kgraph.models.cloning import clone_model
 from kgraph.models.functional import Functional
 from kgraph.models.model import Model, model_from_json
 from kgraph.models.sequential import Sequential
-from kgraph.saving import load_model, save_model
+
+if TYPE_CHECKING:
+    from kgraph.saving import load_model, save_model
 
 __all__ = [
     "Functional",
@@ -15,3 +20,5 @@ __all__ = [
     "model_from_json",
     "save_model",
 ]
+
+__getattr__, __dir__ = _lazy(__name__, dict.fromkeys(("load_model", "save_model"), "kgraph.saving"))

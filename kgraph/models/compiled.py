@@ -1,14 +1,20 @@
-"""What `compile` says about a model's training, and the metrics that follow from it."""
+"""What `compile` says about a model's training, and the metrics that follow from it.
 
-from typing import Any
+Losses, metrics and optimizers are imported when `compile` needs them: a process that only predicts
+starts without.
+"""
 
-from kgraph import losses as losses_module
-from kgraph import optimizers
-from kgraph.metrics import Mean, Metric
-from kgraph.models.compile_loss import CompileLoss
-from kgraph.models.compile_metrics import CompileMetrics
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from kgraph.registry import deserialize_keras_object, serialize_keras_object
 from kgraph.runtime import default_options
+
+if TYPE_CHECKING:
+    from kgraph.metrics import Mean, Metric
+    from kgraph.models.compile_loss import CompileLoss
+    from kgraph.models.compile_metrics import CompileMetrics
 
 __all__ = ["Compiled"]
 
@@ -64,6 +70,11 @@ class Compiled:
             backend: "llvm", "jax" or "reference"; None: the one of the environment or
                 `config.set_backend`.
         """
+        from kgraph import losses, optimizers
+        from kgraph.metrics import Mean
+        from kgraph.models.compile_loss import CompileLoss
+        from kgraph.models.compile_metrics import CompileMetrics
+
         if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
             raise ValueError(
                 f"`steps_per_execution` must be an int of at least 1; got {steps_per_execution!r}."
@@ -71,7 +82,7 @@ class Compiled:
         if backend is not None:
             default_options(backend)  # what is unknown is an error here, not at the first batch
         if isinstance(loss, str):
-            losses_module.get(loss)
+            losses.get(loss)
         self.optimizer = optimizers.get(optimizer)
         self.loss, self.loss_weights = loss, loss_weights
         self.run_eagerly, self.steps_per_execution = run_eagerly, steps_per_execution

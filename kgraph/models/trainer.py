@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from kgraph import ops
-from kgraph.callbacks import CallbackList, History
 from kgraph.models.compiled import Compiled
 from kgraph.models.data_batches import (
     as_array,
@@ -355,6 +354,8 @@ class Trainer(Compiled):
         epochs: int = 1,
         steps: int | None = None,
     ) -> Any:
+        from kgraph.callbacks import CallbackList, History  # only these loops need them
+
         if isinstance(callbacks, CallbackList):
             return callbacks
         made = CallbackList(
