@@ -7,6 +7,7 @@ from kgraph.ir.graph import Fact, Function, Op
 from kgraph.ir.ops.contract import DotGeneral
 from kgraph.ir.ops.control import Scan
 from kgraph.ir.ops.convolution import Convolution
+from kgraph.ir.ops.neural import Moments
 from kgraph.ir.ops.reduce import Reduce
 
 
@@ -25,6 +26,8 @@ def flops(op: Op) -> Size:
         return inner
     if isinstance(op, Reduce):
         return op.x.type.size
+    if isinstance(op, Moments):
+        return 4 * op.x.type.size  # a sum, and one of squares of differences
     return op.results[0].type.size if Fact.ELEMENTWISE in op.facts else 0
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable
+from typing import ClassVar, TypeAlias
 
 from kgraph.ir import Builder, Function, Op, Value
 from kgraph.passes.base import Pass, in_regions
+
+# the name of an op, or what says of one with these attributes and types whether it is kept
+Keep: TypeAlias = "str | Callable[[Op], bool]"
 
 
 class Decompose(Pass):
@@ -15,7 +19,7 @@ class Decompose(Pass):
     """
 
     name: ClassVar[str] = "decompose"
-    keep: tuple[str, ...] = ()
+    keep: tuple[Keep, ...] = ()
 
     def run(self, fn: Function) -> Function:
         """The same results by basic ops."""
@@ -35,13 +39,15 @@ class Decompose(Pass):
 class _DecomposingBuilder(Builder):
     """A builder that takes basic ops only; what a decomposition makes is decomposed in turn."""
 
-    def __init__(self, keep: tuple[str, ...]) -> None:
+    def __init__(self, keep: tuple[Keep, ...]) -> None:
         super().__init__()
         self.replaced = False
-        self._keep = frozenset(keep)
+        self._names = frozenset(k for k in keep if isinstance(k, str))
+        self._tests = tuple(k for k in keep if not isinstance(k, str))
 
     def append(self, op: Op) -> tuple[Value, ...]:
-        parts = None if op.name in self._keep else op.decompose(self)
+        kept = op.name in self._names or any(test(op) for test in self._tests)
+        parts = None if kept else op.decompose(self)
         if parts is None:
             return super().append(op)
         self.replaced = True

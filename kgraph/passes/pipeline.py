@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from kgraph.ir import Op, product
+from kgraph.ir.ops.neural import Moments
 from kgraph.passes.algorithm import ChooseAlgorithm
 from kgraph.passes.base import Pass
 from kgraph.passes.cse import CommonSubexpressions
 from kgraph.passes.custom import InlineCustomGradients
 from kgraph.passes.dce import DeadCode
-from kgraph.passes.decompose import Decompose
+from kgraph.passes.decompose import Decompose, Keep
 from kgraph.passes.fold import Fold
 from kgraph.passes.fuse import Fuse
 from kgraph.passes.gates import FuseGates
@@ -26,8 +28,21 @@ from kgraph.passes.windows import SliceWindows
 # instead of the two of a sum behind a sum
 REGIONS_KEEP: tuple[str, ...] = ("moments",)
 
+
+def moments_of_columns(op: Op) -> bool:
+    """Are these the moments along the first dims, of several columns?
+
+    Then vectors run along the columns, and one pass over memory is enough. Others are two
+    reductions, which have vectors along what is reduced.
+    """
+    if not isinstance(op, Moments):
+        return False
+    count = len(op.dims)
+    return op.dims == tuple(range(count)) and count > 0 and product(op.x.shape[count:]) != 1
+
+
 # what the llvm backend has kernels for, of the ops that could be decomposed
-LLVM_KEEPS: tuple[str, ...] = ("attention", "attention_grad")
+LLVM_KEEPS: tuple[Keep, ...] = ("attention", "attention_grad", moments_of_columns)
 
 
 def simplification() -> tuple[Pass, ...]:
@@ -67,7 +82,7 @@ def llvm_pipeline(inference: bool = False, exact: bool = False) -> tuple[Pass, .
         DeadCode(),
         *(() if exact else (ChooseAlgorithm(),)),  # before regions: it weighs whole images
         Outline(),  # before fusion, which treats a region's body as any function
-        Decompose(keep=LLVM_KEEPS),  # the moments of a block, and those outside of regions
+        Decompose(keep=LLVM_KEEPS),  # other moments of a block, and those outside of regions
         Fuse(),  # it makes kernels of what is left
         FuseGates(),  # last: it joins two of these kernels
     )

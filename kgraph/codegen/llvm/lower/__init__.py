@@ -9,6 +9,7 @@ from kgraph.codegen.llvm.lower import (  # noqa: F401  # they fill the table
     fusion,
     gather,
     loop_ops,
+    moments,
     moves,
     scatter,
     sort,

@@ -7,6 +7,7 @@ counts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -24,7 +25,7 @@ from kgraph.passes.memory import ALIGNMENT
 
 __all__ = [
     "CHUNKS", "Partial", "chunk_bound", "launch_accumulate", "launch_clear", "launch_tree",
-    "partials_of",
+    "merged_moments", "partials_of",
 ]  # fmt: skip
 
 _ELEMENTS = 4096  # of a tile of the tree
@@ -164,7 +165,7 @@ def launch_accumulate(
             for p in new
         ]
         if kind == "moments":
-            found = _merged(k, (others[-2], old), (others[-1], more))
+            found = merged_moments(k, (others[-2], old), (others[-1], more))
         else:
             found = [combine(f, kind, dtype, old[0], more[0])]
         for p, value in zip(into, found, strict=True):
@@ -175,12 +176,15 @@ def launch_accumulate(
     _launch_elements(frame, key, arguments, frame.size(partial.size), body)
 
 
-def _merged(
+def merged_moments(
     k: Kernel,
     x: tuple[Operand, Sequence[Operand]],
     y: tuple[Operand, Sequence[Operand]],
 ) -> list[Operand]:
-    """Mean and variance of two sets of samples: Chan, Golub and LeVeque (1979)."""
+    """Mean and variance of two sets of samples: Chan, Golub and LeVeque (1979).
+
+    Each set is the number of its samples, their mean and their variance.
+    """
     f = k.f
     (n, (mean, variance)), (m, (other, spread)) = x, y
     kind = mean.type.scalar
@@ -189,8 +193,11 @@ def _merged(
     share = ratio if kind is DOUBLE else f.cast("fptrunc", ratio, kind)
     weight = f.mul(share, f.sub(constant(1.0, kind), share))
     apart = f.sub(other, mean)
-    between = f.mul(f.mul(apart, apart), weight)
+    # In this order the first set, whose weight is 0, may be of any finite size.
+    between = f.mul(apart, f.mul(apart, weight))
     merged = f.add(mean, f.mul(apart, share))
+    infinite = f.compare("EQ", f.abs_(apart), constant(math.inf, kind))
+    merged = f.select(infinite, f.add(mean, other), merged)
     spread = f.add(f.add(variance, f.mul(f.sub(spread, variance), share)), between)
     nothing = f.compare("EQ", m, 0)
     return [f.select(nothing, mean, merged), f.select(nothing, variance, spread)]
@@ -255,5 +262,5 @@ def _pair(
     """Two neighbours of the tree."""
     count = k.f.add(x[0], y[0])
     if kind == "moments":
-        return count, _merged(k, x, y)
+        return count, merged_moments(k, x, y)
     return count, [combine(k.f, kind, dtype, x[1][0], y[1][0])]
