@@ -7,7 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from kgraph.codegen.llvm.lower.dot import Product
+from kgraph.codegen.llvm.target import host
 from kgraph.ir import Builder, Function, TensorType, Value, numpy_dtype, symbol
+from kgraph.ir.ops.contract import DotGeneral
 from kgraph.ir.ops.control import Fusion
 from kgraph.passes.fuse import Fuse
 from tests.codegen.llvm.lowered import check, native, run
@@ -311,3 +314,16 @@ def test_counters_of_one_element_are_other_kernels() -> None:
     counters = [((batch, 1), 1), ((batch,), 0), ((1, batch), 1), ((1, batch), 0)]
     fn = b.function(x, *[b.iota(shape, dim, "int32") for shape, dim in counters])
     check(fn, _arrays(fn, batch=5))
+
+
+@pytest.mark.parametrize("rows", [256, 1024])
+def test_tiles_of_a_weight_gradient_are_wide(rows: int) -> None:
+    """What a tile streams again, A or panels of B, serves at least 128 columns or rows."""
+    b = Builder()
+    x, y = _param(b, batch, 128, rows), _param(b, batch, 128, 1280 - rows)
+    op = b.dot_general(x, y, (), (), (0, 1), (0, 1)).op
+    assert isinstance(op, DotGeneral)
+    product = Product.of(op, host(), "")
+    shape = product.spec.shape(host())
+    unit = shape.rows if product.spec.split == "rows" else shape.columns
+    assert 128 <= product.units * unit < 128 + unit

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from kgraph.codegen.llvm.emit import Operand
+from kgraph.codegen.llvm.emit import Operand, item_bytes
 from kgraph.codegen.llvm.gemm import GemmSpec, emit_gemm, emit_pack_b
 from kgraph.codegen.llvm.gemm_spec import FEW_ROWS, depth, one_chunk, splittable
 from kgraph.codegen.llvm.gemm_tile import compute_dtype
@@ -22,7 +22,8 @@ from kgraph.ir.ops.contract import DotGeneral
 from kgraph.passes.memory import ALIGNMENT
 
 TILE = 1 << 21  # operations of a tile: some twenty microseconds
-_ROWS = 64  # of a tile at least, so that packing B again for each pays
+# Of a tile at least: so that packing B again for each pays, and streaming an A that outgrows L2.
+_ROWS, _COLUMNS = 128, 128
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ class Product:
         units = max(1, TILE // max(1, 2 * unit * other * depth_))
         if split == "rows":
             units = max(units, -(-_ROWS // unit))
+        elif rows * depth_ * item_bytes(compute_dtype(op.lhs.dtype)) > target.l2:
+            units = max(units, -(-_COLUMNS // unit))
         return Product(op, batch, m, n, k, swapped, spec, max(1, TILE // max(1, work)), units)
 
     def labels(self, contraction: Contraction) -> list[str]:
