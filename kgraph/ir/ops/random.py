@@ -43,13 +43,17 @@ class Threefry(Elementwise):
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         k0, k1, x0, x1 = arrays
         keys = (k0, k1, k0 ^ k1 ^ _PARITY)
-        x0, x1 = x0 + k0, x1 + k1
+        x0, x1 = x0 + k0, x1 + k1  # from here on in place: large weights are drawn by this
         for i in range(5):
             for r in _ROTATIONS[i % 2]:
-                x0 = x0 + x1
-                x1 = x0 ^ (x1 << np.uint32(r) | x1 >> np.uint32(32 - r))
-            x0 = x0 + keys[(i + 1) % 3]
-            x1 = x1 + keys[(i + 2) % 3] + np.uint32(i + 1)
+                x0 += x1
+                low = x1 >> np.uint32(32 - r)
+                x1 <<= np.uint32(r)
+                x1 |= low
+                x1 ^= x0
+            x0 += keys[(i + 1) % 3]
+            x1 += keys[(i + 2) % 3]
+            x1 += np.uint32(i + 1)
         return x0, x1
 
     def vjp(self, b: Builder, *grads: Value | None) -> tuple[Value | None, ...]:
