@@ -110,6 +110,19 @@ def test_reduction_with_a_prologue(dims: tuple[int, ...], kind: str) -> None:
         check(fn, _arrays(fn, batch=n), tolerance=5e-6, fuse=True)
 
 
+@pytest.mark.parametrize("dims", [(0, 1, 2), (1, 2), (0, 1, 2, 3), (0, 1, 3)])
+def test_reduction_of_a_part_in_chunks(dims: tuple[int, ...]) -> None:
+    """Dims that are cut are runs of their own: the outer ones are counted together."""
+    b = Builder()
+    x, y = _param(b, batch, 31, 29, 40), _param(b, batch, 30, 28, 40)
+    cut = b.slice(x, (0, 1, 0, 0), (batch, 31, 28, 40), (1, 1, 1, 1))
+    z = b.multiply(cut, y)
+    fn = b.function(b.reduce(z, "sum", dims), b.reduce(b.multiply(z, cut), "sum", dims), z)
+    _fused(fn)
+    for n in (1, 3, 17):
+        check(fn, _arrays(fn, batch=n), tolerance=5e-6, fuse=True)
+
+
 @pytest.mark.parametrize(
     "shape", [(1 << 20,), (1 << 14, 64), (64, 1 << 14), (2, 300_000), (300_000, 2)]
 )

@@ -56,7 +56,7 @@ def _launch(
     chunks = f.index(1)
     if plan.chunk:
         assert scratch is not None
-        size = sizes[plan.reduced[0]]
+        size = plan.length(frame, sizes)
         # Of no elements one chunk remains, which gives the identity.
         chunks = f.smax(divided_up(frame, size, plan.chunk_length(frame, size)), 1)
         places.append(scratch)

@@ -46,7 +46,7 @@ class ReductionKernel:
         if plan.chunk:
             count = tiling.count()
             self.chunk, index = f.udiv(index, count), f.urem(index, count)
-            size = self.sizes[plan.reduced[0]]
+            size = plan.length(self.k, self.sizes)
             length = plan.chunk_length(self.k, size)
             first = f.mul(self.chunk, length)
             self.range = (f.smin(first, size), f.smin(f.add(first, length), size))
@@ -88,7 +88,9 @@ class ReductionKernel:
                 each += self._elements({**found, last: column}, guard)
             return tuple(each)
 
-        sums = self._nest(plan.reduced, known, len(columns), element)
+        outer = plan.outer
+        levels = [outer, *([k] for k in plan.reduced[len(outer) :])]
+        sums = self._nest(levels, known, len(columns), element)
         count = len(plan.reduces)
         for v, column in enumerate(columns):
             self._store({**known, last: column}, sums[v * count : (v + 1) * count], guard)
@@ -102,13 +104,13 @@ class ReductionKernel:
         outer, last = plan.reduced[:-1], len(plan.space.runs) - 1
 
         def column(found: dict[int, Axis]) -> Sums:
-            bounds = self._bounds(last, first=not outer)
+            bounds = self._bounds([last], first=not outer)
             return self._along(bounds, lambda c, guard: self._elements({**found, last: c}, guard))
 
         if not plan.space.runs:
             sums = self._combined(self._fresh(1), tuple(self._elements({}, ALWAYS)))
         else:
-            sums = self._nest(outer, known, plan.vectors, column)
+            sums = self._nest([outer] if outer else [], known, plan.vectors, column)
         results = []
         for i, op in enumerate(plan.reduces):
             dtype = accumulator(op.x.dtype)
@@ -174,26 +176,36 @@ class ReductionKernel:
 
     def _nest(
         self,
-        runs: Sequence[int],
+        levels: Sequence[Sequence[int]],
         known: dict[int, Axis],
         vectors: int,
         element: Callable[[dict[int, Axis]], Sums],
     ) -> Sums:
-        """Combines `element` over all indices of the runs."""
-        if not runs:
+        """Combines `element` over all indices of the levels: runs that are counted together."""
+        if not levels or not levels[0]:
             return element(known)
+        runs, f = levels[0], self.f
+        first = runs == self.plan.outer
 
         def turn(i: Operand) -> Sums:
             with self.evaluator.scope():
-                return self._nest(runs[1:], {**known, runs[0]: Axis(i)}, vectors, element)
+                axes = {}
+                for k in reversed(runs[1:]):
+                    axes[k] = Axis(f.urem(i, self.sizes[k]))
+                    i = f.udiv(i, self.sizes[k])
+                axes[runs[0]] = Axis(i)
+                return self._nest(levels[1:], {**known, **axes}, vectors, element)
 
-        start, stop = self._bounds(runs[0], first=runs[0] == self.plan.reduced[0])
-        return self._loop(start, stop, 1, vectors, turn)
+        return self._loop(*self._bounds(runs, first), 1, vectors, turn)
 
-    def _bounds(self, run: int, first: bool) -> tuple[Operand, Operand]:
+    def _bounds(self, runs: Sequence[int], first: bool) -> tuple[Operand, Operand]:
+        """Of a counter through the runs; the first one is cut into chunks."""
         if first and self.range is not None:
             return self.range
-        return self.f.index(0), self.sizes[run]
+        stop = self.f.index(1)
+        for k in runs:
+            stop = self.f.mul(stop, self.sizes[k])
+        return self.f.index(0), stop
 
     def _loop(
         self,

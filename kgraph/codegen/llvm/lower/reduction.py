@@ -26,7 +26,7 @@ class Reduction:
         reduces: the reductions; results of the body that are none of theirs are elementwise.
         space: of their operands; no run has both kept and reduced dims.
         elements: kept elements of a tile.
-        chunk: 0, or the least length of a chunk of the first reduced run.
+        chunk: 0, or the least length of a chunk of the outer reduced runs.
     """
 
     body: Function
@@ -60,7 +60,7 @@ class Reduction:
         chunk = 0
         runs = [s for r, s in zip(space.runs, space.sizes, strict=True) if r[0] in first.dims]
         if runs and total >= 4 * wanted and kept // elements < 8:
-            chunk = max(1, wanted * likely(runs[0]) // total)
+            chunk = max(1, wanted * likely(product(runs[:-1] or runs)) // total)
         columns = likely(space.sizes[-1]) if space.runs else 1
         vectors = min(_VECTORS, max(1, columns // max(lanes, 1)))
         vectors = vectors if lanes and cost <= 16 else 1
@@ -79,6 +79,21 @@ class Reduction:
     def reduced(self) -> list[int]:
         """The runs that are reduced."""
         return [k for k, run in enumerate(self.space.runs) if self.is_reduced(run)]
+
+    @property
+    def outer(self) -> list[int]:
+        """The reduced runs that are counted together and cut into chunks: all but the last.
+
+        The first alone may be short: it may be the samples of a block.
+        """
+        return self.reduced[:-1] or self.reduced
+
+    def length(self, code: Code, sizes: Sequence[Operand]) -> Operand:
+        """How many indices the outer reduced runs have."""
+        total = code.f.index(1)
+        for k in self.outer:
+            total = code.f.mul(total, sizes[k])
+        return total
 
     def scratch(self) -> Size:
         """Bytes for the partial results."""
@@ -103,7 +118,7 @@ class Reduction:
         return bool(self.space.runs) and not self.is_reduced(self.space.runs[-1])
 
     def chunk_length(self, code: Code, size: Operand) -> Operand:
-        """The length of a chunk of the first reduced run."""
+        """The length of a chunk of the outer reduced runs, which have so many indices."""
         f = code.f
         length = f.smax(divided_up(code, size, CHUNKS), self.chunk)
         if self.reduced == [len(self.space.runs) - 1] and self.lanes:
