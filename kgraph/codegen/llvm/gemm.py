@@ -325,6 +325,7 @@ def _emit_tile(gemm: _Gemm, name: str, rows: int) -> None:
         whole = whole_panels(spec, gemm.target, shape)
         single = one_chunk(spec, gemm.target) or not splittable(spec)
         store = Store(f, spec, shape, rows, single, whole)
+        store.approach()
         if whole or not gemm.direct_b:
             store.write(sums(None))
             return

@@ -42,6 +42,8 @@ class GemmSpec:
         epilogue: see `Epilogue`; `inline_epilogue` writes it out for every accumulator, which pays
             for a bias or a maximum; otherwise it is a loop over the stored tile, so that long
             functions do not compete with the accumulators for registers.
+        streams: names and dtypes of parameters that are arrays laid out as C, which the epilogue
+            reads: a tile asks for its part before it sums.
         parts, parts_epilogue: where several, the columns are so many blocks side by side, such as
             the gates of an LSTM; a tile has a vector of each, which `PartsEpilogue` gets together.
             Then n and k are known, and a part is whole vectors wide.
@@ -64,6 +66,7 @@ class GemmSpec:
     packed_b: bool = False
     epilogue: Epilogue | None = None
     inline_epilogue: bool = False
+    streams: tuple[tuple[str, str], ...] = ()
     parts: int = 1
     parts_epilogue: PartsEpilogue | None = None
     prologue_a: Prologue | None = None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kgraph.codegen.llvm.emit import Function, Index, Operand, View, register_type
+from kgraph.codegen.llvm.emit import Function, Index, Operand, View, item_bytes, register_type
 from kgraph.codegen.llvm.gemm_spec import GemmSpec
-from kgraph.codegen.llvm.gemm_tile import Shape, compute_dtype
+from kgraph.codegen.llvm.gemm_tile import LINE, Shape, compute_dtype
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +31,17 @@ class Store:
     whole: bool
     row_step: int = 1
     local: bool = False
+
+    def approach(self) -> None:
+        """Asks for what the epilogue reads, so that it comes while the tile sums."""
+        f, step = self.f, self._view().strides[0]
+        for name, dtype in self.spec.streams:
+            line = LINE // item_bytes(dtype)
+            for m in range(self.rows):
+                row = f.add(f.parameter("row"), m * self.row_step)
+                first = f.add(f.mul(row, step), f.parameter("column"))
+                for column in range(0, self.shape.columns, line):
+                    f.prefetch(f.offset(f.parameter(name), f.add(first, column), dtype), 2)
 
     def write(self, sums: Sequence[Operand]) -> None:
         """Stores the accumulators (row-major: rows, then vectors)."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from kgraph.codegen.llvm.image import lower
 from kgraph.codegen.llvm.lower.dot import Product
 from kgraph.codegen.llvm.target import host
 from kgraph.ir import Builder, Function, TensorType, Value, numpy_dtype, symbol
@@ -340,3 +341,15 @@ def test_tiles_of_a_weight_gradient_are_wide(rows: int) -> None:
     shape = product.spec.shape(host())
     unit = shape.rows if product.spec.split == "rows" else shape.columns
     assert 128 <= product.units * unit < 128 + unit
+
+
+@pytest.mark.parametrize(("turned", "asked"), [(False, True), (True, False)])
+def test_what_an_epilogue_reads_is_asked_for(turned: bool, asked: bool) -> None:
+    """An array that lies as the result does; the sums alone, or another order, need no such."""
+    b = Builder()
+    x, y = _param(b, batch, 48), _param(b, 48, 70)
+    z = _param(b, *((70, batch) if turned else (batch, 70)))
+    product = b.dot_general(x, y, (), (), (1,), (0,))
+    fn = _fused(b.function(b.erf(b.add(product, b.transpose(z, (1, 0)) if turned else z))))
+    assert ("@llvm.prefetch" in lower(fn, host()).text) == asked
+    check(fn, _arrays(fn, batch=19), 1e-5)  # erf sees the rounding of sums some 60 large

@@ -251,7 +251,7 @@ class _Plan:
             return _Plan(copies, replace(plan, spec=spec), found, 0)
         spec = replace(
             plan.spec, epilogue=found.hook, inline_epilogue=found.inline, extra=found.extra,
-            partial=not whole,
+            streams=found.streams, partial=not whole,
         )  # fmt: skip
         return _Plan(copies, replace(plan, spec=spec), found, 0 if whole else sums)
 

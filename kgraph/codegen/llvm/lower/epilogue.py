@@ -149,6 +149,15 @@ class Epilogue:
         numbers += ["item"] if self._runs("item") else []
         return (*((n, PTR) for n in pointers), *((n, I64) for n in numbers))
 
+    @property
+    def streams(self) -> tuple[tuple[str, str], ...]:
+        """Names and dtypes of the inputs that lie as the result does."""
+        c = self.contraction
+        if self._runs("item"):
+            return ()
+        inputs = enumerate(c.body.params[:-1])
+        return tuple([(f"x{i}", p.type.dtype) for i, p in inputs if p.type.shape == c.type.shape])
+
     def arguments(
         self, inputs: Sequence[Operand], outputs: Sequence[Operand], code: Code, item: Operand
     ) -> list[Operand]:
