@@ -12,7 +12,7 @@ compile with one of
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -34,13 +34,17 @@ class Executable(Protocol):
             TypeError: the value is no array, or has another dtype; the message names the parameter.
         """
 
-    def run(self, arrays: Sequence[Array], sizes: Mapping[str, int]) -> tuple[Array, ...]:
+    def run(
+        self, arrays: list[Array], sizes: Mapping[str, int], in_place: bool = False
+    ) -> tuple[Array, ...]:
         """One array per result, none of which shares memory with an argument or another result.
 
         Args:
             arrays: one per parameter, from `accept`, of shapes that fit `sizes`. They are not
                 written.
             sizes: the value of every symbol of the parameters' types.
+            in_place: whether donated arrays may be given away instead. In `arrays` the results then
+                stand in for them, also where an exception or a signal ends the call.
         """
 
 

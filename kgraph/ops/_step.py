@@ -25,7 +25,7 @@ from kgraph.ops._signature import (
 from kgraph.ops._tensor import Tensor
 from kgraph.ops._trace import EagerTrace, Trace, opened
 from kgraph.ops._variable import Variable
-from kgraph.runtime import Program, compile, default_options
+from kgraph.runtime import Program, assign_all, compile, default_options
 from kgraph.runtime.collection import no_collection
 from kgraph.utils import tree
 
@@ -75,6 +75,7 @@ class Traced:
 class _Compiled:
     program: Program
     variables: tuple[Variable, ...]
+    places: tuple[int, ...]  # of the variables that change
     changed: tuple[Variable, ...]
     count: int  # of results that are no state
     outputs: Any
@@ -276,11 +277,13 @@ class Step:
             options=options,
             name=title,
         )
-        changed = tuple(found.variables[i] for i in found.replaced.values())
+        places = tuple(found.replaced.values())
+        changed = tuple(found.variables[i] for i in places)
         count = len(found.function.results) - len(changed)
         return _Compiled(
             program,
             found.variables,
+            places,
             changed,
             count,
             found.outputs,
@@ -294,9 +297,14 @@ class Step:
         state = [v._value for v in found.variables]
         # versions only grow, so their sum tells whether any changed
         version = sum([v._version for v in found.variables]) if found.stateless else None
-        results = found.program.run(state, arrays, version)
-        if found.changed:
-            _store_all(found.changed, results[found.count :])
+        try:
+            results = found.program.run(state, arrays, version)
+            if found.changed:
+                _store_all(found.changed, results[found.count :])
+        except BaseException:
+            if found.changed:  # the run may have given the old arrays away
+                _store_all(found.changed, [state[i] for i in found.places])
+            raise
         return filled_in(found.outputs, results)
 
     def _eager(self, args: Any) -> Any:
@@ -389,12 +397,9 @@ def filled_in(structure: Any, results: Sequence[Any]) -> Any:
 def _store_all(variables: Sequence[Variable], arrays: Sequence[Array]) -> None:
     """All or none, also where a signal interrupts."""
     try:
-        for variable, array in zip(variables, arrays, strict=True):
-            variable._store(array)
-    except BaseException:
-        for variable, array in zip(variables, arrays, strict=True):
-            variable._store(array)
-        raise
+        assign_all(variables, "_value", arrays)
+    finally:
+        assign_all(variables, "_version", [v._version + 1 for v in variables])
 
 
 def _where(types: Sequence[TensorType], name: str) -> tuple[int, int] | None:

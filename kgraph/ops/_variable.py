@@ -22,7 +22,8 @@ __all__ = ["Variable"]
 _AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
 _SYNCHRONIZATIONS = (None, "none", "on_read", "on_write", "auto")
 # What is lent to user code up to this size is a copy; a larger array is lent as it is, read-only,
-# and the next program that would have updated it in place makes a new one.
+# and the next program that would have updated it in place makes a new one. jax's arrays cannot be
+# made read-only: of them a copy is lent in any case.
 _COPIED_BYTES = 1 << 14
 
 
@@ -176,7 +177,7 @@ class Variable(Operators):
     def _lend(self) -> Array:
         """The array for user code, which may keep it: nobody writes to it any more."""
         array = self._array()
-        if array.nbytes <= _COPIED_BYTES:
+        if array is not self._value or array.nbytes <= _COPIED_BYTES:
             return array.copy()
         array.flags.writeable = False
         return array

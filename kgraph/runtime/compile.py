@@ -28,7 +28,7 @@ class BackendError(ImportError):
 
 
 class ExecutableRunner:
-    """An `Executable` as a program's runner. It updates nothing in place."""
+    """An `Executable` as a program's runner."""
 
     def __init__(self, executable: Executable) -> None:
         self._executable = executable
@@ -38,12 +38,16 @@ class ExecutableRunner:
 
     def run(
         self,
-        state: Sequence[Array],
+        state: list[Array],
         inputs: Sequence[Array],
         sizes: Mapping[str, int],
         in_place: bool,
     ) -> tuple[Array, ...]:
-        return self._executable.run([*state, *inputs], sizes)
+        arrays = [*state, *inputs]
+        try:
+            return self._executable.run(arrays, sizes, in_place)
+        finally:
+            state[:] = arrays[: len(state)]
 
 
 def compile(

@@ -19,7 +19,7 @@ class Runner(Protocol):
 
     def run(
         self,
-        state: Sequence[Array],
+        state: list[Array],
         inputs: Sequence[Array],
         sizes: Mapping[str, int],
         in_place: bool,
@@ -87,15 +87,16 @@ class Program:
         return self._run(taken[: self.state], taken[self.state :], None, in_place=False)
 
     def run(
-        self, state: Sequence[Array], inputs: Sequence[object], version: object = None
+        self, state: list[Array], inputs: Sequence[object], version: object = None
     ) -> tuple[Array, ...]:
         """Runs once on state that belongs to the runtime: the fast path.
 
         Where all donated state arrays can be written, they are updated in place: the results that
         replace them are the same arrays. A read-only array is never written, so whoever hands a
         state array to a user makes it read-only first; that step then gets fresh arrays for the
-        whole state. Either way the old state or the new one is whole, whenever the call is
-        interrupted.
+        whole state. On jax a donated array is given away, so whoever shows it shows a copy, and the
+        array that replaces it takes its place in `state`. Either way the old state or the new one
+        is whole in `state`, whenever the call is interrupted.
 
         Args:
             state: the first `self.state` arguments: arrays of exactly the parameters' types, dense
@@ -125,7 +126,7 @@ class Program:
         return [accept(v, t, n) for v, t, n in zip(values, types, names, strict=True)]
 
     def _run(
-        self, state: Sequence[Array], inputs: Sequence[Array], version: object, in_place: bool
+        self, state: list[Array], inputs: Sequence[Array], version: object, in_place: bool
     ) -> tuple[Array, ...]:
         shapes = tuple([a.shape for a in state] + [a.shape for a in inputs])
         sizes = self._sizes.get(shapes)
@@ -139,7 +140,7 @@ class Program:
         return self._main.run(state, inputs, sizes, in_place)
 
     def _prepared_arrays(
-        self, prepare: Runner, state: Sequence[Array], sizes: Mapping[str, int], version: object
+        self, prepare: Runner, state: list[Array], sizes: Mapping[str, int], version: object
     ) -> tuple[Array, ...]:
         if version is None:
             return prepare.run(state, (), sizes, in_place=False)

@@ -20,9 +20,8 @@ def compile(
     from kgraph.codegen.jax.lowering import lower
 
     passes = (*simplification(), Decompose(keep=tuple(lower)))
-    return JaxExecutable(
-        run_passes(fn, passes, disabled=options.disabled, check=options.verify), options.tf32
-    )
+    optimized = run_passes(fn, passes, disabled=options.disabled, check=options.verify)
+    return JaxExecutable(optimized, options.tf32, donate)
 
 
 def fingerprint(options: Options) -> Mapping[str, str]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import jax.numpy as jnp
 
 import jax
 from jax import lax
 from kgraph.codegen.arrays import accept_array
 from kgraph.codegen.base import Array
 from kgraph.codegen.jax import lowering
+from kgraph.codegen.signals import uninterrupted
 from kgraph.ir import Function, TensorType, bind, numpy_dtype
 
 
@@ -17,11 +21,17 @@ class JaxExecutable:
     """Jits `fn` for the sizes that it meets.
 
     64-bit types are real; the process's JAX configuration is left alone.
+
+    Args:
+        fn: the function.
+        tf32: whether contractions may round their operands.
+        donate: result -> the parameter that it replaces: the program takes over its memory.
     """
 
-    def __init__(self, fn: Function, tf32: bool) -> None:
+    def __init__(self, fn: Function, tf32: bool, donate: Mapping[int, int] | None = None) -> None:
         self.fn = fn
         self._precision = lax.Precision.DEFAULT if tf32 else lax.Precision.HIGHEST
+        self._donate = dict(donate or {})
         self._compiled: dict[tuple[tuple[str, int], ...], Any] = {}
 
     def accept(self, value: object, type_: TensorType, name: str) -> Array:
@@ -34,14 +44,40 @@ class JaxExecutable:
             return value
         return accept_array(value, type_, name).copy()
 
-    def run(self, arrays: Sequence[Array], sizes: Mapping[str, int]) -> tuple[Array, ...]:
+    def run(
+        self, arrays: list[Array], sizes: Mapping[str, int], in_place: bool = False
+    ) -> tuple[Array, ...]:
         """The results, as jax arrays."""
         key = tuple(sorted(sizes.items()))
         with jax.enable_x64(True):
+            given = self._given_away(arrays, in_place) if self._donate else arrays
             found = self._compiled.get(key)
             if found is None:
-                found = self._compiled[key] = self._jitted(sizes)
-            return tuple(found(*arrays))
+                found = self._jitted(sizes)
+                if self._donate:
+                    _reserve(found.lower(*given).compile(), given)
+                self._compiled[key] = found
+            if not self._donate:
+                return tuple(found(*given))
+
+            def replace() -> tuple[Array, ...]:
+                results = tuple(found(*given))
+                if in_place:
+                    for result, param in self._donate.items():
+                        arrays[param] = results[result]
+                return results
+
+            return uninterrupted(replace)
+
+    def _given_away(self, arrays: Sequence[Array], in_place: bool) -> list[Array]:
+        """The arguments; copies for donated ones that are not jax's, are kept, or come twice."""
+        given, times = list(arrays), Counter(map(id, arrays))
+        for param in self._donate.values():
+            array = arrays[param]
+            ours = in_place and isinstance(array, jax.Array)
+            if not ours or times[id(array)] > 1:
+                given[param] = jnp.array(array, copy=True)
+        return given
 
     def _jitted(self, sizes: Mapping[str, int]) -> Any:
         fn = bind(self.fn, sizes) if sizes else self.fn
@@ -54,4 +90,22 @@ class JaxExecutable:
                 lowering.contraction_precision.reset(token)
 
         program.__name__ = fn.name.replace(".", "_").replace("/", "_") or "program"
-        return jax.jit(program)
+        return jax.jit(program, donate_argnums=tuple(self._donate.values()))
+
+
+def _reserve(compiled: Any, arrays: Sequence[Array]) -> None:
+    """Raises where the devices do not have the memory that the program will want.
+
+    A program that fails halfway takes its donated arguments with it. What is missing shows here,
+    while they are whole.
+    """
+    need = compiled.memory_analysis()
+    if need is None:
+        return
+    size = need.temp_size_in_bytes + need.output_size_in_bytes - need.alias_size_in_bytes
+    placed = [a.sharding for a in arrays if isinstance(a, jax.Array)]
+    devices = {device for sharding in placed for device in sharding.addressable_devices}
+    blocks = [jnp.empty(max(size, 0), jnp.uint8, device=device) for device in devices]
+    jax.block_until_ready(blocks)
+    for block in blocks:
+        block.delete()

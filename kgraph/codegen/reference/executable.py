@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -25,7 +25,9 @@ class ReferenceExecutable:
     def accept(self, value: object, type_: TensorType, name: str) -> Array:
         return accept_array(value, type_, name)
 
-    def run(self, arrays: Sequence[Array], sizes: Mapping[str, int]) -> tuple[Array, ...]:
+    def run(
+        self, arrays: list[Array], sizes: Mapping[str, int], in_place: bool = False
+    ) -> tuple[Array, ...]:
         results = run(self._function(sizes), arrays)
         # A result may be an argument, a view of one, a constant of the graph, or another result.
         return tuple(np.array(a, order="C", copy=True) for a in results)
