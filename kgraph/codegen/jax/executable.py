@@ -49,25 +49,25 @@ class JaxExecutable:
     ) -> tuple[Array, ...]:
         """The results, as jax arrays."""
         key = tuple(sorted(sizes.items()))
-        with jax.enable_x64(True):
-            given = self._given_away(arrays, in_place) if self._donate else arrays
-            found = self._compiled.get(key)
-            if found is None:
+        if key not in self._compiled:
+            with jax.enable_x64(True):
                 found = self._jitted(sizes)
                 if self._donate:
+                    given = self._given_away(arrays, in_place)
                     _reserve(found.lower(*given).compile(), given)
                 self._compiled[key] = found
-            if not self._donate:
-                return tuple(found(*given))
 
-            def replace() -> tuple[Array, ...]:
-                results = tuple(found(*given))
-                if in_place:
-                    for result, param in self._donate.items():
-                        arrays[param] = results[result]
-                return results
+        def call() -> tuple[Array, ...]:
+            with jax.enable_x64(True):
+                results = tuple(self._compiled[key](*self._given_away(arrays, in_place)))
+            if in_place:
+                for result, param in self._donate.items():
+                    arrays[param] = results[result]
+            return results
 
-            return uninterrupted(replace)
+        # An exception from a signal's handler must not part the state from what replaces it, nor
+        # leave jax's 64-bit types on.
+        return uninterrupted(call)
 
     def _given_away(self, arrays: Sequence[Array], in_place: bool) -> list[Array]:
         """The arguments; copies for donated ones that are not jax's, are kept, or come twice."""
