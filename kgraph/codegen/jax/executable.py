@@ -71,7 +71,10 @@ class JaxExecutable:
 
     def _given_away(self, arrays: Sequence[Array], in_place: bool) -> list[Array]:
         """The arguments; copies for donated ones that are not jax's, are kept, or come twice."""
-        given, times = list(arrays), Counter(map(id, arrays))
+        given = list(arrays)
+        if not self._donate:
+            return given
+        times = Counter(map(id, arrays))
         for param in self._donate.values():
             array = arrays[param]
             ours = in_place and isinstance(array, jax.Array)
