@@ -114,9 +114,7 @@ class _Winograd:
         v = f.align_up(f.parameter("scratch"), 64)
         m = f.offset(v, spec.points * v_plane, dtype)
         patch = f.offset(m, spec.points * m_plane, dtype)
-        read = f"{f.name}.read"
-        if read not in self.module:
-            emit_reading(self.module, read, reading, v_plane)
+        read = emit_reading(self.module, f"{f.name}.read", reading, v_plane)
         with f.loop(0, count, name="tile") as tile:
             image, row, column = place_of(f, f.add(first, tile), spec.cuts())
             x = f.offset(f.parameter("x"), f.mul(image, spec.x_steps()[0]), dtype)
@@ -133,8 +131,6 @@ class _Winograd:
     def _products(self) -> str:
         """`name(v, u, m, count)`: the matrix products of all points over `count` tiles."""
         name, spec = f"{self.f.name}.products", self.spec
-        if name in self.module:
-            return name
         shape = spec.shape(self.f.target)
         low = (shape.rows + 1) // 2
         kernels = {height: self._tile(height) for height in (shape.rows, low)}
@@ -194,8 +190,6 @@ class _Winograd:
     def _write(self) -> str:
         """`name(source, y, image, row, column, ...)`: the results of a tile."""
         name, spec = f"{self.f.name}.write", self.spec
-        if name in self.module:
-            return name
         head = [("source", PTR), ("y", PTR), ("image", I64), ("row", I64), ("column", I64)]
         with self.module.function(name, [*head, *spec.extra], internal=True) as f:
             rows, columns = spec.cuts()

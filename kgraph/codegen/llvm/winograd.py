@@ -44,11 +44,6 @@ class Matrices:
     filter: Matrix
     data: Matrix
 
-    @property
-    def points(self) -> int:
-        """Products per dim."""
-        return len(self.data)
-
 
 @lru_cache(maxsize=16)
 def matrices(tile: int) -> Matrices:

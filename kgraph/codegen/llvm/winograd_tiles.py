@@ -108,11 +108,6 @@ class Reading:
         return min(self.first) >= 0 and last[0] <= self.sizes[0] and last[1] <= self.sizes[1]
 
     @property
-    def points(self) -> int:
-        """Planes."""
-        return len(self.matrices[0]) * len(self.matrices[1])
-
-    @property
     def patch(self) -> int:
         """Elements of a patch."""
         return 0 if self.inside else self.reads[0] * self.reads[1] * self.steps[1]
