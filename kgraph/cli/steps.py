@@ -6,7 +6,7 @@ import numpy as np
 
 from kgraph.ir import numpy_dtype
 from kgraph.ops import KerasTensor
-from kgraph.ops._step import Traced
+from kgraph.ops._traced import Traced
 from kgraph.utils import tree
 
 KINDS = ("train", "evaluate", "predict")

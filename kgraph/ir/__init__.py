@@ -17,12 +17,12 @@ from kgraph.ir.dims import (
     maximum,
     minimum,
     mod,
-    parse_size,
     product,
     size_gcd,
     symbol,
     symbols_of,
 )
+from kgraph.ir.dims_parse import parse_size
 from kgraph.ir.errors import (
     IRError,
     KGraphError,

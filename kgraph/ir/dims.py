@@ -8,10 +8,9 @@ where they do not simplify.
 
 from __future__ import annotations
 
-import ast
 import functools
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import TypeAlias
@@ -265,38 +264,6 @@ def is_nonnegative(size: Size) -> bool:
 def is_positive(size: Size) -> bool:
     """Is `size >= 1` for all values of its symbols? False where that cannot be told."""
     return is_nonnegative(size - 1)
-
-
-def parse_size(text: str) -> Size:
-    """The size that `str` printed as `text`."""
-    return size_of_ast(ast.parse(text, mode="eval").body)
-
-
-def size_of_ast(node: ast.expr) -> Size:
-    """The size that a Python expression of ints, names, `+ - * // %`, `min` and `max` spells."""
-    match node:
-        case ast.Constant(value=int(value)):
-            return value
-        case ast.Name(id=name):
-            return symbol(name)
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -1 * size_of_ast(operand)
-        case ast.BinOp(left=left, op=op, right=right):
-            combine = _OPERATORS.get(type(op))
-            if combine is not None:
-                return combine(size_of_ast(left), size_of_ast(right))
-        case ast.Call(func=ast.Name(id="min" | "max" as kind), args=[first, second]):
-            return _choose(kind, size_of_ast(first), size_of_ast(second))
-    raise ValueError(f"expected a size such as 2*batch+1, got {ast.unparse(node)}")
-
-
-_OPERATORS: dict[type[ast.operator], Callable[[Size, Size], Size]] = {
-    ast.Add: lambda a, b: a + b,
-    ast.Sub: lambda a, b: a - b,
-    ast.Mult: lambda a, b: a * b,
-    ast.FloorDiv: floordiv,
-    ast.Mod: mod,
-}
 
 
 def _terms(size: Size) -> tuple[tuple[Monomial, int], ...]:

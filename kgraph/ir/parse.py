@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kgraph.ir.dims import size_of_ast
+from kgraph.ir.dims_parse import size_of_ast
 from kgraph.ir.errors import IRError, ParseError
 from kgraph.ir.graph import OPS, Function, Op, Param, Value
 from kgraph.ir.literal import Literal

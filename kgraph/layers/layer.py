@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
 from kgraph import ops, regularizers
 from kgraph.ir import FLOATS
+from kgraph.layers.call_context import autocast, context, inside_call, outside_of_calls
+from kgraph.layers.call_masks import carry, fill_in
 from kgraph.layers.call_spec import CallSpec, is_tensor_like, shape_of, signature_of, specs_of
 from kgraph.layers.input_spec import assert_input_compatibility
 from kgraph.layers.layer_state import LayerState, trainable_changes
@@ -21,18 +19,6 @@ from kgraph.utils.dtype_policy import get_policy
 from kgraph.utils.masking import get_keras_mask, set_keras_mask
 
 __all__ = ["Layer"]
-
-
-class _CallContext(threading.local):
-    """What a running call tells the layers that it calls."""
-
-    def __init__(self) -> None:
-        self.depth = 0
-        self.training: bool | None = None
-        self.autocast: str | None = None
-
-
-_context = _CallContext()
 
 
 def _as_built(build: Any) -> Any:
@@ -170,17 +156,17 @@ class Layer(LayerState):
         if has_training and training is not None:
             args = _positional(spec, args, "training")
             kwargs["training"] = spec.arguments["training"] = training
-        self._fill_masks(spec, kwargs)
+        fill_in(self, spec, kwargs)
         previous_mask = kwargs.get("mask")
         if previous_mask is None:
             previous_mask = tree.map_structure(get_keras_mask, spec.first)
         if any(isinstance(x, KerasTensor) for x in tree.flatten((args, kwargs))):
             outputs = self._recorded(args, kwargs, spec.first, previous_mask)
-        elif _context.depth == 0 and ops.current_trace() is None:
+        elif context.depth == 0 and ops.current_trace() is None:
             outputs = self._compiled_call(args, kwargs, training, previous_mask)
         else:
             outputs = self._traced_call(args, kwargs, training)
-            self._set_masks(spec.first, outputs, previous_mask)
+            carry(self, spec.first, outputs, previous_mask)
         return outputs
 
     def _converted(self, x: Any) -> Any:
@@ -211,19 +197,9 @@ class Layer(LayerState):
             given = value
         if given is not None:
             return given if isinstance(given, Tensor) else bool(given)
-        if _context.training is not None:
-            return _context.training
+        if context.training is not None:
+            return context.training
         return value
-
-    def _fill_masks(self, spec: CallSpec, kwargs: dict[str, Any]) -> None:
-        """Masks that travel with the inputs become the argument `mask`, or `<name>_mask`."""
-        parameters = signature_of(type(self).call).parameters
-        single = len(spec.tensor_names) == 1
-        for name in spec.tensor_names:
-            target = "mask" if single else f"{name}_mask"
-            if target in parameters and spec.arguments.get(target) is None:
-                masks = tree.map_structure(get_keras_mask, spec.arguments[name])
-                kwargs[target] = spec.arguments[target] = masks
 
     def _build(self, spec: CallSpec) -> None:
         """Calls `build` with the shapes it asks for.
@@ -239,13 +215,13 @@ class Layer(LayerState):
             by_name = {f"{name}_shape": shape for name, shape in shapes.items()}
             found = {name: by_name[name] for name in names if name in by_name}
             found = found or dict(zip(names, shapes.values(), strict=False))
-        with _outside_of_calls():
+        with outside_of_calls():
             self.build(**found)
 
     def _recorded(self, args: Any, kwargs: Any, first: Any, previous_mask: Any) -> Any:
         """The call as a node of the graph of KerasTensors."""
         outputs = self.compute_output_spec(*args, **kwargs)
-        self._set_masks(first, outputs, previous_mask)
+        carry(self, first, outputs, previous_mask)
         ops.Node(operation=self, call_args=args, call_kwargs=kwargs, outputs=outputs)
         return outputs
 
@@ -272,44 +248,29 @@ class Layer(LayerState):
     ) -> Any:
         outputs = self._traced_call(args, kwargs, training)
         first = CallSpec(type(self).call, args, kwargs).first
-        self._set_masks(first, outputs, previous_mask)
+        carry(self, first, outputs, previous_mask)
         masks = [get_keras_mask(leaf) for leaf in tree.flatten(outputs)]
         losses = [(layer, loss) for layer in self._flatten_layers() for loss in layer._losses]
         return outputs, masks, losses
 
     def _traced_call(self, args: Any, kwargs: Any, training: Any) -> Any:
         """Runs `call` as part of the surrounding trace, or of the surrounding call."""
-        if _context.depth == 0:
+        if context.depth == 0:
             self._clear_losses()
-        before = (_context.depth, _context.training, _context.autocast)
-        _context.depth += 1
-        if training is not None:
-            _context.training = training
         try:
-            with ops.layer_scope(self.name), self._named_scope(), self._autocast_scope():
+            with (
+                inside_call(training),
+                ops.layer_scope(self.name),
+                self._named_scope(),
+                autocast(self),
+            ):
                 outputs = self.call(*args, **kwargs)
                 self._check_outputs(outputs)
                 self._regularize(outputs)
         except Exception as e:
             e.add_note(f"In the call of layer '{self.name}' ({type(self).__name__}).")
             raise
-        finally:
-            _context.depth, _context.training, _context.autocast = before
         return outputs
-
-    @contextmanager
-    def _autocast_scope(self) -> Iterator[None]:
-        """Inside, float variables are read in the compute dtype, if that is another one."""
-        dtype = self.compute_dtype
-        wanted = dtype if self.autocast and dtype in FLOATS else None
-        if wanted == _context.autocast or (
-            _context.autocast is None and dtype == self.variable_dtype
-        ):
-            yield
-            return
-        _context.autocast = wanted
-        with ops.AutocastScope(wanted):
-            yield
 
     def _regularize(self, outputs: Any) -> None:
         if self.activity_regularizer is None:
@@ -353,25 +314,6 @@ class Layer(LayerState):
             return self._traced_call(a, k, k.get("training"))
 
         return ops.compute_output_spec(run, *args, **kwargs)
-
-    def _set_masks(self, inputs: Any, outputs: Any, previous_mask: Any) -> None:
-        leaves = tree.flatten(outputs)
-        if not self.supports_masking:
-            if any(m is not None for m in tree.flatten(previous_mask)):
-                warnings.warn(
-                    f"Layer '{self.name}' ({type(self).__name__}) was called on a tensor with a "
-                    "mask but does not support masks: later layers will not see it.",
-                    stacklevel=3,
-                )
-            return
-        if all(get_keras_mask(leaf) is not None for leaf in leaves):
-            return
-        found = self.compute_mask(inputs, previous_mask)
-        if found is None:
-            return
-        for leaf, mask in zip(leaves, tree.flatten(found), strict=False):
-            if mask is not None and is_tensor_like(leaf) and get_keras_mask(leaf) is None:
-                set_keras_mask(leaf, mask)
 
     def stateless_call(
         self,
@@ -469,14 +411,3 @@ def _positional(spec: CallSpec, args: Any, keyword: str) -> Any:
     """The positional arguments without the one that is given by name from now on."""
     names = list(spec.arguments)
     return tuple(x for i, x in enumerate(args) if i >= len(names) or names[i] != keyword)
-
-
-@contextmanager
-def _outside_of_calls() -> Iterator[None]:
-    """Building is no part of the call that asks for it: layers called in it run by themselves."""
-    before = _context.training
-    _context.training = None
-    try:
-        yield
-    finally:
-        _context.training = before

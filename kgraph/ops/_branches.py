@@ -14,9 +14,9 @@ from kgraph.ops._promote import broadcast_shapes
 from kgraph.ops._regions import Body, as_number, is_symbolic, symbolic_trace, union
 from kgraph.ops._scope import current_location, current_trace
 from kgraph.ops._signature import Template
-from kgraph.ops._step import filled_in
 from kgraph.ops._tensor import Tensor
 from kgraph.ops._trace import Trace
+from kgraph.ops._traced import filled_in
 from kgraph.utils import tree
 
 __all__ = ["cond", "custom_gradient", "switch"]

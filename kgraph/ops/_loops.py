@@ -12,8 +12,8 @@ from kgraph.ops._operators import FUNCTIONS
 from kgraph.ops._regions import Body, as_number, is_symbolic, symbolic_trace, union
 from kgraph.ops._scope import current_location
 from kgraph.ops._signature import Template
-from kgraph.ops._step import filled_in
 from kgraph.ops._trace import Trace
+from kgraph.ops._traced import filled_in
 from kgraph.ops._variable import Variable
 from kgraph.utils import tree
 

@@ -14,9 +14,10 @@ from kgraph.ops._dtypes import standardize_dtype
 from kgraph.ops._operators import FUNCTIONS
 from kgraph.ops._scope import current_trace
 from kgraph.ops._signature import Symbolic
-from kgraph.ops._step import Step, described, filled_in, traced
+from kgraph.ops._step import Step
 from kgraph.ops._tensor import Tensor, TraceError
 from kgraph.ops._trace import Region, Trace, opened
+from kgraph.ops._traced import described, filled_in, traced
 from kgraph.passes.autodiff import gradients as append_gradients
 from kgraph.utils import tree
 

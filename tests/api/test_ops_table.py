@@ -8,7 +8,7 @@ import pytest
 
 from kgraph import ir, ops
 from kgraph.ops._signature import argument_types, leading_codes, take_apart
-from kgraph.ops._step import filled_in, traced
+from kgraph.ops._traced import filled_in, traced
 from tests.api.ops_case import Case
 from tests.api.ops_cases import CASES as ARRAY_CASES
 from tests.api.ops_cases_nn import CASES as NN_CASES
