@@ -2,10 +2,11 @@
 
 One job at a time. Its state is one word, the gate: an epoch that counts jobs, a bit that says
 whether the job may still be entered, and the number of workers inside. A worker enters by adding
-one to an open gate, takes tiles from a shared counter until none is left, and subtracts one. The
-caller opens the gate, takes tiles too, closes it, and waits until nobody is inside: a worker that
-comes late, or never, costs nothing. Idle workers watch the gate for a short time and then sleep in
-the kernel (futex on the epoch).
+one to an open gate, takes tiles until none is left, and subtracts one. The caller opens the gate,
+takes tiles too, closes it, and waits until nobody is inside: a worker that comes late, or never,
+costs nothing. Each thread has an equal share of the tiles, the same in every job of their number,
+so that what a tile reads may still be in its cache; who is done goes on with other threads' shares.
+Idle workers watch the gate for a short time and then sleep in the kernel (futex on the epoch).
 
 A call that finds the pool at work for another Python thread runs its tiles itself, and so does one
 from within a tile.
@@ -23,7 +24,7 @@ import signal
 import sys
 
 from kgraph.codegen.llvm.load import NativeCode, load
-from kgraph.codegen.llvm.pool_text import FUTEX, POOL_BYTES, SPIN, pool_target, pool_text
+from kgraph.codegen.llvm.pool_text import FUTEX, SPIN, pool_bytes, pool_target, pool_text
 
 # How long a worker watches the gate before it sleeps. Waking costs 10 to 20 us, so that the pauses
 # between the regions of one step are worth watching through, and the pauses between two steps are
@@ -58,7 +59,7 @@ class Pool:
         functions = _functions(code)
         self.parallel_for = functions.address("kgraph_parallel_for")
         self._stop = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(functions.address("kgraph_stop"))
-        memory = (ctypes.c_char * (POOL_BYTES + 64))()
+        memory = (ctypes.c_char * (pool_bytes(threads) + 64))()
         _forever.append(memory)
         self.address = (ctypes.addressof(memory) + 63) // 64 * 64
         ctypes.c_int64.from_address(self.address + SPIN).value = SPIN_NANOSECONDS

@@ -8,10 +8,10 @@ from kgraph.codegen.llvm.target import GENERIC, NEON, Target
 
 # Offsets in a pool, in bytes; what different threads write stands on different cache lines.
 # The gate is the first word.
-LOCK, TILE, ARGUMENT, COUNT, CONTEXT, NEXT, SLEEPERS, STOP, SPIN = (
-    64, 128, 136, 144, 152, 192, 256, 320, 328,
+LOCK, TILE, ARGUMENT, COUNT, CONTEXT, SHARES, SLEEPERS, STOP, SPIN, NEXT = (
+    64, 128, 136, 144, 152, 160, 192, 256, 264, 320,
 )  # fmt: skip
-POOL_BYTES = 384
+LINE = 64  # NEXT is an array of counters, each on a line of its own: one for each thread
 
 FUTEX = {"x86_64": 202, "aarch64": 98}
 _PAUSE = {
@@ -77,8 +77,22 @@ open:
   store i64 %count, ptr %count.p
   %context.p = getelementptr i8, ptr %pool, i64 CONTEXT
   store ptr %context, ptr %context.p
-  %next.p = getelementptr i8, ptr %pool, i64 NEXT
-  store atomic i64 0, ptr %next.p monotonic, align 8
+  %fewer = icmp slt i64 %count, %threads
+  %shares = select i1 %fewer, i64 %count, i64 %threads
+  %shares.p = getelementptr i8, ptr %pool, i64 SHARES
+  store i64 %shares, ptr %shares.p
+  br label %share
+
+share:
+  %number = phi i64 [ 0, %open ], [ %number.next, %share ]
+  %next.p = call ptr @counter(ptr %pool, i64 %number)
+  %start = call i64 @start(i64 %number, i64 %count, i64 %shares)
+  store atomic i64 %start, ptr %next.p monotonic, align 8
+  %number.next = add i64 %number, 1
+  %another = icmp slt i64 %number.next, %shares
+  br i1 %another, label %share, label %publish
+
+publish:
   %old = load atomic i64, ptr %pool monotonic, align 8
   %epoch = add i64 %old, 4294967296
   %opened = or i64 %epoch, 2147483648
@@ -146,6 +160,7 @@ done:
   ret void
 }
 
+; the tiles of the thread's own share, then what others have left of theirs
 define internal void @run_tiles(ptr %pool, i64 %thread, ptr %slab) nounwind {
 entry:
   %tile.p = getelementptr i8, ptr %pool, i64 TILE
@@ -154,17 +169,48 @@ entry:
   %argument = load ptr, ptr %argument.p
   %count.p = getelementptr i8, ptr %pool, i64 COUNT
   %count = load i64, ptr %count.p
-  %next.p = getelementptr i8, ptr %pool, i64 NEXT
-  br label %test
-test:
+  %shares.p = getelementptr i8, ptr %pool, i64 SHARES
+  %shares = load i64, ptr %shares.p
+  br label %visit
+visit:
+  %turn = phi i64 [ 0, %entry ], [ %turn.next, %leave ]
+  %place = add i64 %thread, %turn
+  %share = urem i64 %place, %shares
+  %after = add i64 %share, 1
+  %end = call i64 @start(i64 %after, i64 %count, i64 %shares)
+  %next.p = call ptr @counter(ptr %pool, i64 %share)
+  br label %look
+look:
+  %seen = load atomic i64, ptr %next.p monotonic, align 8
+  %some = icmp slt i64 %seen, %end
+  br i1 %some, label %take, label %leave
+take:
   %i = atomicrmw add ptr %next.p, i64 1 monotonic
-  %more = icmp slt i64 %i, %count
-  br i1 %more, label %body, label %done
+  %more = icmp slt i64 %i, %end
+  br i1 %more, label %body, label %leave
 body:
   call void %tile(ptr %argument, i64 %i, i64 %thread, ptr %slab)
-  br label %test
+  br label %look
+leave:
+  %turn.next = add i64 %turn, 1
+  %visited = icmp sge i64 %turn.next, %shares
+  br i1 %visited, label %done, label %visit
 done:
   ret void
+}
+
+define internal ptr @counter(ptr %pool, i64 %share) alwaysinline nounwind {
+  %offset = mul i64 %share, LINE
+  %at = add i64 %offset, NEXT
+  %counter = getelementptr i8, ptr %pool, i64 %at
+  ret ptr %counter
+}
+
+; the first tile of a share
+define internal i64 @start(i64 %share, i64 %count, i64 %shares) alwaysinline nounwind {
+  %product = mul i64 %share, %count
+  %start = udiv i64 %product, %shares
+  ret i64 %start
 }
 
 ; a thread's start; seat = { pool, number of the thread }
@@ -313,6 +359,11 @@ def pool_target() -> Target:
     return NEON if platform.machine() in ("aarch64", "arm64") else GENERIC
 
 
+def pool_bytes(threads: int) -> int:
+    """The memory of a pool."""
+    return NEXT + threads * LINE
+
+
 def pool_text() -> str:
     """The pool as LLVM IR."""
     machine = "aarch64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
@@ -322,7 +373,7 @@ def pool_text() -> str:
     names: dict[str, object] = {
         "PAUSE_DECLARATION": declaration, "PAUSE": pause, "FUTEX": FUTEX[machine], "LOCK": LOCK,
         "TILE": TILE, "ARGUMENT": ARGUMENT, "COUNT": COUNT, "CONTEXT": CONTEXT, "NEXT": NEXT,
-        "SLEEPERS": SLEEPERS, "STOP": STOP, "SPIN": SPIN,
+        "SHARES": SHARES, "SLEEPERS": SLEEPERS, "STOP": STOP, "SPIN": SPIN, "LINE": LINE,
     }  # fmt: skip
     for name, value in names.items():
         text = text.replace(name, str(value))

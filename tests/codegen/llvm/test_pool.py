@@ -19,6 +19,7 @@ pytestmark = pytest.mark.skipif(not pools.is_supported(), reason="no futex")
 
 # tile: argument is a table of i64 counters; the slab counts the thread's tiles.
 # meet: each tile waits for another one of its job, so that every job needs two threads.
+# note: the same, and writes the number of its thread behind the counter.
 # nest: runs 4 tiles of its own on the context, and reports whether they had a slab.
 TEXT = """
 declare i64 @syscall(i64, ...)
@@ -55,6 +56,13 @@ wait:
 done:
   ret void
 }
+define void @note(ptr %argument, i64 %i, i64 %thread, ptr %slab) nounwind {
+  %k = add i64 %i, 1
+  %p = getelementptr i64, ptr %argument, i64 %k
+  store i64 %thread, ptr %p
+  call void @meet(ptr %argument, i64 %i, i64 %thread, ptr %slab)
+  ret void
+}
 define void @repeat(ptr %f, ptr %context, ptr %tile, ptr %argument, i64 %count, i64 %n) nounwind {
 entry:
   br label %loop
@@ -78,7 +86,7 @@ def pool_code() -> bytes:
 
 @pytest.fixture(scope="module")
 def tiles() -> NativeCode:
-    return load(compile_object(TEXT, pool_target()), ("tile", "meet", "nest", "repeat"))
+    return load(compile_object(TEXT, pool_target()), ("tile", "meet", "note", "nest", "repeat"))
 
 
 class Call:
@@ -138,6 +146,18 @@ def test_workers_take_part(pool_code: bytes, tiles: NativeCode) -> None:
             break
     else:
         pytest.fail("no tile ever ran on the worker")
+    pool.stop()
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU")
+def test_each_thread_begins_with_its_own_share(pool_code: bytes, tiles: NativeCode) -> None:
+    """Where all threads are at work, each tile stays with its thread from job to job."""
+    pool = pools.Pool(pool_code, 2)
+    call = Call(pool, tiles)
+    for _ in range(10):
+        table = (WORD * 7)()
+        call.run("note", table, 6)
+        assert list(table) == [6, 0, 0, 0, 1, 1, 1]
     pool.stop()
 
 
