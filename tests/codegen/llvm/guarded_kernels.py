@@ -61,6 +61,7 @@ KERNELS: list[tuple[Build, str]] = [
     (ops.softmax, "f32[37,19]"),
     (lambda x: ops.sum(ops.exp(x), 0), "f32[1031,7]"),
     (lambda x: ops.transpose(x, (0, 3, 1, 2)), "f32[3,11,13,17]"),
+    (lambda x: ops.transpose(x, (0, 2, 1)), "f32[2,3,77]"),
     (attention(), "f32[2,19,3,13] f32[2,23,3,13] f32[2,23,3,13]"),
     (attention(is_causal=True), "f32[2,131,2,17] f32[2,131,2,17] f32[2,131,2,17]"),
 ]  # fmt: skip

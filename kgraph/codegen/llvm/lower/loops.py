@@ -13,6 +13,7 @@ from kgraph.codegen.llvm.lower.index import ALWAYS, Axis, Guard
 from kgraph.codegen.llvm.lower.keys import body_key, body_symbols, named_symbols
 from kgraph.codegen.llvm.lower.space import Space, space_of
 from kgraph.codegen.llvm.lower.tiling import Tiling, strips, tile_elements
+from kgraph.codegen.llvm.lower.turned import Turned
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Dim, Fact, Function, Value
 from kgraph.ir.ops.gather import Gather
@@ -30,12 +31,14 @@ class Loop:
     space: Space
     lanes: int
     elements: int
+    turned: Turned | None
 
     @staticmethod
     def of(body: Function, target: Target) -> Loop:
         """How the body is computed on a target."""
         space = space_of(body, body.results, body.results[0].shape)
-        return Loop(body, space, vector_lanes(body, space, target), tile_elements(body_cost(body)))
+        lanes, elements = vector_lanes(body, space, target), tile_elements(body_cost(body))
+        return Loop(body, space, lanes, elements, Turned.of(body, space, lanes, elements))
 
     @property
     def flat(self) -> bool:
@@ -55,7 +58,10 @@ class Loop:
         """Runs the kernel."""
         symbols = named_symbols(self.body) if self.flat else body_symbols(self.body)
         sizes = [frame.size(s) for s in self.space.sizes]
-        count = Tiling.of(frame, sizes, self.elements).count()
+        if self.turned is None:
+            count = Tiling.of(frame, sizes, self.elements).count()
+        else:
+            count = self.turned.count(frame, sizes)
         unknown = sizes if self.flat else []
         label = "loop" if len(self.body.ops) > 1 else self.body.results[0].op.name
         frame.launch(self.key(), label, [*inputs, *outputs, *unknown], count, self.write, symbols)
@@ -66,10 +72,9 @@ class Loop:
         places = k.arguments[: len(body.params) + len(body.results)]
         inputs, outputs = places[: len(body.params)], places[len(body.params) :]
         sizes = list(k.arguments[len(places) :]) or [k.size(s) for s in self.space.sizes]
-        tiling = Tiling.of(k, sizes, self.elements)
-        evaluator = Evaluator(k, body, dict(zip(body.params, inputs, strict=True)), self.lanes)
+        pointers = dict(zip(body.params, inputs, strict=True))
+        evaluator = Evaluator(k, body, pointers, self.lanes)
         hoisting = Hoisting(evaluator, body, self.space)
-        rows, columns = tiling.bounds(k.index)
         hoisting.at([])
 
         def element(axes: list[Axis], column: list[Axis], guard: Guard) -> None:
@@ -77,6 +82,17 @@ class Loop:
             values = evaluator.values(body.results, index, guard)
             for v, base, value in zip(body.results, outputs, values, strict=True):
                 evaluator.store(base, v.type, index, guard, value)
+
+        if self.turned is not None:
+
+            def vector(axes: list[Axis], column: Axis, guard: Guard) -> None:
+                hoisting.at(axes)
+                element(axes, [column], guard)
+
+            self.turned.write(k, sizes, evaluator, pointers, vector)
+            return
+        tiling = Tiling.of(k, sizes, self.elements)
+        rows, columns = tiling.bounds(k.index)
 
         def row(axes: list[Axis]) -> None:
             hoisting.at(axes)
