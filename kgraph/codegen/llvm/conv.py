@@ -45,7 +45,7 @@ def emit_pack_weights(module: Module, name: str, spec: ConvSpec) -> str:
         if isinstance(spec, WinogradSpec):
             emit_pack_winograd(f, spec)
             return name
-        if spec.depthwise:
+        if spec.narrow:
             emit_pack_depthwise(f, spec)
             return name
         width, compute = spec.shape(f.target).columns, compute_dtype(spec.dtype)
@@ -75,7 +75,7 @@ def emit_conv(module: Module, name: str, spec: ConvSpec) -> str:
     if isinstance(spec, WinogradSpec):
         emit_winograd(module, name, spec)
         return name
-    if spec.depthwise:
+    if spec.narrow:
         emit_depthwise(module, name, spec)
         return name
     with module.function(name, spec.parameters()) as f:

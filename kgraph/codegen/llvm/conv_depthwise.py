@@ -1,5 +1,9 @@
 """Depthwise convolution: every input channel has filters of its own, vectors run over channels.
 
+So do those of convolutions of small groups, several of which lie in a vector side by side: there a
+feature sums over the channels of its group, each of which is spread in turn over the lanes of the
+group (weights are packed as [tap][channel of the group][feature]).
+
 A tile is a few neighbouring output pixels of one row. Per tap row it holds that row's weights and
 its sums in registers, and loads each input vector once, for all taps that meet it: the multiply-add
 units are the bound, not the loads. The input is read in place; rows of taps outside of the image
@@ -47,12 +51,15 @@ def emit_pack_depthwise(f: Function, spec: ConvSpec) -> None:
             with (
                 each_tap(f, spec, phase) as tap,
                 f.loop(0, multiplier, name="filter") as j,
+                f.loop(0, spec.within, name="of_group") as k,
                 f.loop(0, spec.channels, name="channel") as c,
             ):
                 feature = f.add(f.mul(c, multiplier), j)
-                at = f.offset(w, f.add(tap.place, f.mul(feature, steps[4])), spec.dtype)
+                place = f.add(f.mul(k, steps[3]), f.mul(feature, steps[4]))
+                at = f.offset(w, f.add(tap.place, place), spec.dtype)
                 value = f.convert(f.load_at(at, spec.dtype), spec.dtype, compute)
                 row = f.add(f.mul(j, spec.packed_taps()), f.add(tap.number, before))
+                row = f.add(f.mul(row, spec.within), k)
                 to = f.offset(packed, f.add(f.mul(row, spec.channels), c), compute)
                 f.store_at(to, compute, value)
             before += prod(part.taps for part in phase)
@@ -121,6 +128,18 @@ def taps_inside(f: Function, phase: Phase, dim: Dim, unit: Operand) -> tuple[Ope
     return first, stop
 
 
+def lanes_of(target: Target, spec: ConvSpec) -> int:
+    """The lanes of vectors over channels: whole groups."""
+    return max(target.lanes(item_bytes(compute_dtype(spec.dtype))), spec.within)
+
+
+def spread(f: Function, spec: ConvSpec, value: Operand, k: int) -> Operand:
+    """Channel k of every group in all lanes of its group."""
+    if spec.within == 1:
+        return value
+    return f.shuffle(value, [lane // spec.within * spec.within + k for lane in range(value.lanes)])
+
+
 def most_pixels(target: Target, taps: int) -> int:
     """How many sums a tile may hold beside the weights of a tap row and a vector of input."""
     return max(2, min(PIXELS, target.vector_registers - min(taps, 8) - 3))
@@ -159,7 +178,8 @@ class _Rows:
             multiplier = spec.features // spec.channels
             with f.loop(0, multiplier, name="filter") as j:
                 at = f.add(f.mul(j, spec.packed_taps()), self.before)
-                weights = f.offset(f.parameter("w"), f.mul(at, spec.channels), compute)
+                at = f.mul(at, spec.within * spec.channels)
+                weights = f.offset(f.parameter("w"), at, compute)
                 for run in columns(width, dims[2], limit, spec.copies()):
                     last = run.first + run.count * run.pixels
                     with f.loop(run.first, last, run.pixels, name="pixel") as start:
@@ -194,8 +214,7 @@ class _Tile:
     def emit(self, a: Operand, b: Operand, y: Operand, at: tuple[Operand, Operand]) -> None:
         """All channels; `at` has the row's first pixel and the number of the filter."""
         f, spec = self.rows.f, self.rows.spec
-        compute = compute_dtype(spec.dtype)
-        lanes = f.target.lanes(item_bytes(compute))
+        compute, lanes = compute_dtype(spec.dtype), lanes_of(f.target, spec)
         pixel, number = at
 
         def body(channel: Operand, mask: Operand | None) -> None:
@@ -222,7 +241,8 @@ class _Tile:
             return self._plane(a, b, totals, width)
         with f.carried_loop(*planes, totals, name="plane") as loop:
             moved = f.mul(loop.index, depth.dilation * source.plane)
-            tap = f.mul(loop.index, height.taps * column.taps * spec.channels)
+            size = spec.within * spec.channels
+            tap = f.mul(loop.index, height.taps * column.taps * size)
             plane = f.offset(a, moved, compute)
             loop.next(*self._plane(plane, f.offset(b, tap, compute), loop.values, width))
         return loop.results
@@ -237,7 +257,7 @@ class _Tile:
         _, height, column = rows.phase
         with f.carried_loop(*self.taps[1], totals, name="tap") as loop:
             moved = f.mul(loop.index, height.dilation * rows.source.row)
-            tap = f.mul(loop.index, column.taps * spec.channels)
+            tap = f.mul(loop.index, column.taps * spec.within * spec.channels)
             line = f.offset(a, moved, compute)
             loop.next(*self._row(line, f.offset(b, tap, compute), loop.values, width))
         return loop.results
@@ -249,17 +269,17 @@ class _Tile:
         """Adds the products of one tap row: each input vector meets the taps that reach it."""
         rows, f, spec = self.rows, self.rows.f, self.rows.spec
         compute, column, (lanes, mask) = compute_dtype(spec.dtype), rows.phase[2], width
-        weights = [
-            f.load_at(f.offset(b, t * spec.channels, compute), compute, lanes, mask)
-            for t in range(column.taps)
-        ]
         found = list(totals)
-        for place, meets in meeting(self.run, column, spec.space[2]):
-            value = f.load_at(
-                f.offset(a, place * rows.source.column, compute), compute, lanes, mask
-            )
-            for m, t in meets:
-                found[m] = multiply_add(f, value, weights[t], found[m])
+        for k in range(spec.within):
+            places = [(t * spec.within + k) * spec.channels for t in range(column.taps)]
+            weights = [
+                f.load_at(f.offset(b, place, compute), compute, lanes, mask) for place in places
+            ]
+            for place, meets in meeting(self.run, column, spec.space[2]):
+                x = f.offset(a, place * rows.source.column, compute)
+                value = spread(f, spec, f.load_at(x, compute, lanes, mask), k)
+                for m, t in meets:
+                    found[m] = multiply_add(f, value, weights[t], found[m])
         return tuple(found)
 
     def _store(
@@ -302,4 +322,6 @@ def meeting(run: Columns, phase: Phase, dim: Dim) -> list[tuple[int, list[tuple[
     return sorted(found.items())
 
 
-__all__ = ["Columns", "columns", "emit_depthwise", "emit_pack_depthwise", "meeting"]
+__all__ = [
+    "Columns", "columns", "emit_depthwise", "emit_pack_depthwise", "lanes_of", "meeting", "spread",
+]  # fmt: skip

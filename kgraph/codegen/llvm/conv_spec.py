@@ -14,6 +14,9 @@ from kgraph.codegen.llvm.gemm_spec import Epilogue
 from kgraph.codegen.llvm.gemm_tile import Shape, choose_shape, compute_dtype
 from kgraph.codegen.llvm.target import Target
 
+# Bytes of a group's channels, where vectors may hold several groups: half of the widest vector.
+NARROW_BYTES = 32
+
 # prologue(f, pixel, channel, value, mask): what is used instead of a loaded input vector, whose
 # first lane is x[pixel, channel]; pixel counts over batch and space. It is applied while the input
 # is copied to the padded buffer, before the zeros of the padding.
@@ -154,6 +157,18 @@ class ConvSpec:
         """Whether every group has one input channel."""
         return self.groups == self.channels and self.groups > 1
 
+    @property
+    def within(self) -> int:
+        """Input channels of a group."""
+        return self.channels // self.groups
+
+    @property
+    def narrow(self) -> bool:
+        """Whether groups are so small that a vector goes through several of them side by side."""
+        fits = self.within * item_bytes(compute_dtype(self.dtype)) <= NARROW_BYTES
+        whole = self.channels == self.features and self.within in (2, 4, 8) and fits
+        return self.depthwise or (self.groups > 1 and whole)
+
     def x_steps(self) -> tuple[int, ...]:
         """Strides of x: batch, three spatial dims, channel."""
         return _steps(self.x_strides, [dim.x for dim in self.dims], self.channels)
@@ -191,15 +206,15 @@ class ConvSpec:
 
     def panels(self, target: Target) -> int:
         """How many panels of weights there are, the units of the packing function."""
-        if self.depthwise:
+        if self.narrow:
             return 1
         return self.groups * -(-(self.features // self.groups) // self.shape(target).columns)
 
     def packed_bytes(self, target: Target) -> int:
         """Bytes of packed weights."""
         size, taps = item_bytes(compute_dtype(self.dtype)), self.packed_taps()
-        if self.depthwise:
-            return (taps * self.features + target.lanes(size)) * size + 64
+        if self.narrow:
+            return (taps * self.within * self.features + target.lanes(size)) * size + 64
         width = self.shape(target).columns
         return self.panels(target) * width * taps * (self.channels // self.groups) * size + 64
 
@@ -211,7 +226,7 @@ class ConvSpec:
         """Whether the input goes through a padded buffer."""
         if self.prologue or compute_dtype(self.dtype) != self.dtype or self.x_steps()[4] != 1:
             return True
-        if self.depthwise:
+        if self.narrow:
             return False  # its tiles leave out what is outside of the image
         for dim in self.space:
             reads = extent(dim)
@@ -232,7 +247,7 @@ class ConvSpec:
 
         Several where images are small and the weights too many to stay in the cache until the next.
         """
-        if self.depthwise or self.block(target) < extent(self.space[1]).units:
+        if self.narrow or self.block(target) < extent(self.space[1]).units:
             return 1
         if self.packed_bytes(target) <= target.l2 // 2:
             return 1

@@ -74,7 +74,7 @@ class WeightsSpec:
 
     def scratch_bytes(self, target: Target) -> int:
         """Bytes of private memory that one call needs."""
-        if self.conv.depthwise:
+        if self.conv.narrow:
             zeros = zero_elements(self.conv) * item_bytes(compute_dtype(self.conv.dtype)) + 128
             return self.conv.scratch_bytes(target) if self.conv.copies() else zeros
         rows, columns = self.conv.space[1], self.conv.space[2]
@@ -86,7 +86,7 @@ class WeightsSpec:
 def emit_weights(module: Module, name: str, spec: WeightsSpec) -> str:
     """Defines the function `name` with `spec.parameters()`, no result; returns its name."""
     with module.function(name, spec.parameters()) as f:
-        if spec.conv.depthwise:
+        if spec.conv.narrow:
             emit_depthwise_weights(f, spec.conv, spec.prologue_dy)
         else:
             _Weights(module, f, spec).emit()

@@ -4,15 +4,17 @@ A tile of neighbouring pixels holds its dy in registers, and the sums of some ta
 loads from dw and stores there; each vector of x is loaded once, for all taps that meet it. Memory
 is read in order, vectors of channels innermost, while the sums, few, stay in L1. x is read in
 place: a row outside of the image is a row of zeros in the scratch memory, columns outside are left
-out as in conv_depthwise.py.
+out as in conv_depthwise.py. Small groups lie in a vector side by side as there: each tap has a sum
+for every channel of a group.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from kgraph.codegen.llvm.conv_depthwise import Columns, columns, meeting
+from kgraph.codegen.llvm.conv_depthwise import Columns, columns, lanes_of, meeting, spread
 from kgraph.codegen.llvm.conv_input import Input, locate
 from kgraph.codegen.llvm.conv_spec import ConvSpec, Dim, Phase, Phases, extent
 from kgraph.codegen.llvm.emit import Function, Index, Operand, View, item_bytes
@@ -96,8 +98,8 @@ class _Sums:
     ) -> None:
         """One tile: vectors of channels, filters of a channel, groups of taps."""
         f, spec = self.f, self.spec
+        multiplier, lanes = spec.features // spec.channels, lanes_of(f.target, spec)
         compute = compute_dtype(spec.dtype)
-        multiplier, lanes = spec.features // spec.channels, f.target.lanes(item_bytes(compute))
 
         def body(channel: Operand, mask: Operand | None) -> None:
             with f.loop(0, multiplier, name="filter") as j:
@@ -106,11 +108,12 @@ class _Sums:
                     self._dy((*at, self._y_column(start, m)), feature, (lanes, mask))
                     for m in range(run.pixels)
                 ]
-                for group in self._groups():
+                for group, k in itertools.product(self._groups(), range(spec.within)):
                     x = [f.offset(lines[j, i], channel, compute) for j, i, _ in group]
-                    places = [self._place((j, i, t), feature) for j, i, some in group for t in some]
+                    taps = [(j, i, t) for j, i, some in group for t in some]
+                    places = [self._place(tap, k, feature) for tap in taps]
                     sums = [f.load(view, [0], lanes, mask=mask) for view in places]
-                    sums = self._tile(run, start, (group, x), dy, sums, (lanes, mask))
+                    sums = self._tile(run, start, (group, x), k, dy, sums, (lanes, mask))
                     for view, total in zip(places, sums, strict=True):
                         f.store(view, [0], total, mask=mask)
 
@@ -169,11 +172,12 @@ class _Sums:
         run: Columns,
         start: Operand,
         lines: tuple[Sequence[TapRow], Sequence[Operand]],
+        k: int,
         dy: Sequence[Operand],
         totals: Sequence[Operand],
         width: tuple[int, Operand | None],
     ) -> list[Operand]:
-        """Adds the products of neighbouring pixels to the sums of the taps."""
+        """Adds the products of neighbouring pixels, with channel k of the groups, to the sums."""
         f, spec, (lanes, mask) = self.f, self.spec, width
         compute, column = compute_dtype(spec.dtype), self.phase[2]
         found, before = list(totals), 0
@@ -185,18 +189,18 @@ class _Sums:
                 if not some:
                     continue
                 x = f.offset(a, place * self.source.column, compute)
-                value = f.load_at(x, compute, lanes, mask)
+                value = spread(f, spec, f.load_at(x, compute, lanes, mask), k)
                 for m, t in some:
                     at = before + t - taps.start
                     found[at] = multiply_add(f, value, dy[m], found[at])
             before += len(taps)
         return found
 
-    def _place(self, tap: tuple[int, int, int], feature: Operand) -> View:
-        """Where the sum of a tap lies in dw."""
+    def _place(self, tap: tuple[int, int, int], k: int, feature: Operand) -> View:
+        """Where the sum of a tap and of channel k of the groups lies in dw."""
         f, spec = self.f, self.spec
         compute, steps = compute_dtype(spec.dtype), spec.w_steps()
-        place: Index = f.mul(feature, steps[4])
+        place: Index = f.add(f.mul(feature, steps[4]), k * steps[3])
         for number, part, dim, step in zip(tap, self.phase, spec.space, steps, strict=False):
             index = part.tap + number * part.tap_step
             place = f.add(place, (dim.taps - 1 - index if dim.reverse else index) * step)

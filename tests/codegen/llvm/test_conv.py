@@ -114,6 +114,8 @@ def test_geometry(target, name):
     check(target, dims, 6, 4, groups=2)
     check(target, dims, 19, 19, groups=19)
     check(target, dims, 3, 6, groups=3)
+    check(target, dims, 24, 24, groups=6)
+    check(target, dims, 40, 40, groups=5)
 
 
 @all_targets
@@ -142,6 +144,7 @@ def test_channels(target, channels, features):
 def test_dtypes(target, dtype, groups):
     dims = (make_dim(6, 3, low=1, high=1), make_dim(7, 3))
     check(target, dims, 4, 20, groups, dtype)
+    check(target, dims, 20, 20, 5 * groups, dtype)
 
 
 def test_blocks_of_rows():
@@ -173,7 +176,7 @@ def test_channels_first(target, groups):
 
 
 @all_targets
-@pytest.mark.parametrize("groups", [1, 20])
+@pytest.mark.parametrize("groups", [1, 5, 20])
 @pytest.mark.parametrize("inline", [True, False])
 @pytest.mark.parametrize("name", ["valid", "same", "gradient of stride 2", "solid"])
 def test_hooks(target, groups, inline, name):
@@ -254,6 +257,8 @@ def test_weight_gradient(target, name):
     check_weights(target, dims, 6, 4, groups=2)
     check_weights(target, dims, 19, 19, groups=19)
     check_weights(target, dims, 3, 6, groups=3)
+    check_weights(target, dims, 24, 24, groups=6)
+    check_weights(target, dims, 40, 40, groups=5)
 
 
 @all_targets
@@ -262,6 +267,7 @@ def test_weight_gradient(target, name):
 def test_weight_gradient_dtypes(target, dtype, groups):
     dims = (make_dim(6, 3, low=1, high=1), make_dim(7, 3))
     check_weights(target, dims, 4, 20, groups, dtype)
+    check_weights(target, dims, 20, 20, 5 * groups, dtype)
 
 
 @all_targets
@@ -280,7 +286,7 @@ def test_weight_gradient_in_blocks():
 
 
 @all_targets
-@pytest.mark.parametrize("groups", [1, 20])
+@pytest.mark.parametrize("groups", [1, 5, 20])
 def test_weight_gradient_hooks(target, groups):
     """The mask of a relu on dy, an affine function of x."""
     dims = GEOMETRIES["same"]
