@@ -24,53 +24,67 @@ from kgraph.codegen.llvm.emit import (
     I64,
     PTR,
     Function,
+    Index,
     Module,
     Operand,
     View,
     item_bytes,
+    memory_type,
     register_type,
 )
 from kgraph.codegen.llvm.gemm_tile import Streams, accumulate, zeros
-from kgraph.codegen.llvm.winograd import Grid, transform
+from kgraph.codegen.llvm.winograd import Grid, multiply, transform
 from kgraph.codegen.llvm.winograd_tiles import Cut, emit_reading, place_of
 
 
 def emit_pack_winograd(f: Function, spec: WinogradSpec) -> None:
     """The body of the packing function: U of panels lo .. hi.
 
-    In float64: all tiles meet the rounding errors of U, which no sum evens out.
+    In float64: all tiles meet the rounding errors of U, which no sum evens out. In loops, as each
+    weight is met once: rows of taps to `turned`, then those to points.
     """
     shape, dtype, steps = spec.shape(f.target), spec.dtype, spec.w_steps()
     rows, columns = spec.cuts()
-    packed, plane = f.parameter("packed"), spec.channels * spec.width(f.target)
+    by_rows, by_columns = rows.matrices.filter, columns.matrices.filter
+    plane = spec.channels * spec.width(f.target)
+    lanes, wide, points = shape.lanes, "float64", len(by_rows)
+    turned = f.alloca(memory_type(wide), columns.dim.taps * points * lanes, name="turned")
 
-    def taps(side: Cut) -> list[int]:
-        """The taps of w in the order in which the matrices want them."""
+    def place(side: Cut, number: Index, step: int) -> Operand:
+        """Of a tap: w's are in the order in which the matrices want them, or in the opposite."""
         backwards = side.dim.reverse != spec.adjoint
-        numbers = range(side.dim.taps)
-        return list(reversed(numbers) if backwards else numbers)
+        return f.mul(f.sub(side.dim.taps - 1, number) if backwards else number, step)
 
     with (
         f.loop(f.parameter("lo"), f.parameter("hi"), name="panel") as panel,
         f.loop(0, spec.channels, name="channel") as channel,
+        f.loop(0, shape.columns, lanes, name="start") as start,
     ):
-        first = f.mul(panel, shape.columns)
+        feature = f.add(f.mul(panel, shape.columns), start)
+        left = f.smax(f.sub(spec.features, feature), 0)
+        mask = f.tail_mask(left, lanes) if spec.features % shape.columns else None
         w = f.offset(f.parameter("w"), f.mul(channel, steps[3]), dtype)
+        with f.loop(0, columns.dim.taps, name="tap") as j:
+            values = []
+            for i in range(rows.dim.taps):
+                at = f.add(place(rows, i, steps[1]), place(columns, j, steps[2]))
+                view = View(f.offset(w, at, dtype), dtype, (steps[4],))
+                loaded = f.load(view, [feature], lanes, mask=mask)
+                values.append(f.convert(loaded, dtype, wide))
+            to = f.offset(turned, f.mul(j, points * lanes), wide)
+            for i, value in enumerate(multiply(f, by_rows, values)):
+                f.store_at(f.offset(to, i * lanes, wide), wide, value)
         row = f.add(f.mul(panel, spec.channels * shape.columns), f.mul(channel, shape.columns))
-        for start in range(0, shape.columns, shape.lanes):
-            feature = f.add(first, start)
-            left = f.smax(f.sub(spec.features, feature), 0)
-            mask = f.tail_mask(left, shape.lanes) if spec.features % shape.columns else None
-            grid: Grid = []
-            for i in taps(rows):
-                places = [i * steps[1] + j * steps[2] for j in taps(columns)]
-                views = [View(f.offset(w, place, dtype), dtype, (steps[4],)) for place in places]
-                loaded = [f.load(view, [feature], shape.lanes, mask=mask) for view in views]
-                grid.append([f.convert(value, dtype, "float64") for value in loaded])
-            found = transform(f, rows.matrices.filter, columns.matrices.filter, grid)
-            to = f.offset(packed, f.add(row, start), dtype)
-            for number, value in enumerate(x for line in found for x in line):
-                rounded = f.convert(value, "float64", dtype)
+        packed = f.offset(f.parameter("packed"), f.add(row, start), dtype)
+        with f.loop(0, points, name="point") as point:
+            source = f.offset(turned, f.mul(point, lanes), wide)
+            values = [
+                f.load_at(f.offset(source, j * points * lanes, wide), wide, lanes)
+                for j in range(columns.dim.taps)
+            ]
+            to = f.offset(packed, f.mul(point, len(by_columns) * plane), dtype)
+            for number, value in enumerate(multiply(f, by_columns, values)):
+                rounded = f.convert(value, wide, dtype)
                 f.store_at(f.offset(to, number * plane, dtype), dtype, rounded)
 
 
