@@ -71,12 +71,18 @@ def _unit(b: Any, words: Value, dtype: str) -> Value:
     return found
 
 
-def _uniform(b: Any, key: Key, shape: Shape, low: Value, high: Value) -> Value:
-    """Floats of [low, high); the bounds are scalars, or of the shape."""
+def _uniform(
+    b: Any, key: Key, shape: Shape, low: Value, high: Value, doubled: bool = False
+) -> Value:
+    """Floats of [low, high); the bounds are scalars, or of the shape.
+
+    `doubled`: high - low is 2, by which products are exact.
+    """
     dtype = low.type.dtype
     floats, span = unit_floats(b, key, shape, dtype), b.subtract(high, low)
     low, span = broadcast_value(b, low, shape), broadcast_value(b, span, shape)
-    if dtype == "float32":  # one rounding, like the fused multiply-add that XLA makes of it
+    if dtype == "float32" and not doubled:
+        # One rounding, like the fused multiply-add that XLA makes of it.
         wide = [b.convert(v, "float64") for v in (floats, span, low)]
         scaled = b.convert(b.add(b.multiply(wide[0], wide[1]), wide[2]), dtype)
     else:
@@ -113,7 +119,7 @@ def uniform(
 def _standard_normal(b: Any, key: Key, shape: Shape, dtype: str) -> Value:
     kind = numpy_dtype(dtype).type
     low = b.constant(np.nextafter(kind(-1), kind(0)), dtype)
-    u = _uniform(b, key, shape, low, b.constant(1, dtype))
+    u = _uniform(b, key, shape, low, b.constant(1, dtype), doubled=True)
     found: Value = b.multiply(b.splat(math.sqrt(2), u.type), b.erf_inv(u))
     return found
 

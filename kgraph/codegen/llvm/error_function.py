@@ -15,7 +15,7 @@ from kgraph.codegen.llvm.coefficients import (
 )
 from kgraph.codegen.llvm.emit import Function, Operand
 from kgraph.codegen.llvm.exponential import exp, log
-from kgraph.codegen.llvm.floats import horner, is_single
+from kgraph.codegen.llvm.floats import any_lane, horner, is_single
 
 
 def erf(f: Function, x: Operand) -> Operand:
@@ -43,17 +43,25 @@ def erf_inv(f: Function, x: Operand) -> Operand:
     """
     magnitude = f.abs_(x)
     w = f.neg(log(f, f.mul(f.sub(1.0, magnitude), f.add(magnitude, 1.0))))
-    root = f.sqrt(f.fmax(w, 0.0))
-    if is_single(x):
-        near = horner(f, f.sub(w, 2.5), ERF_INV_NEAR_32)
-        far = horner(f, f.sub(root, 3.25), ERF_INV_FAR_32)
-        ratio = f.select(f.compare("LT", w, 5.0), near, far)
-    else:
-        near = horner(f, f.sub(w, 3.125), ERF_INV_NEAR_64)
-        far = horner(f, f.sub(root, 3.25), ERF_INV_FAR_64)
-        end = horner(f, f.sub(root, 5.125), ERF_INV_END_64)
-        ratio = f.select(f.compare("LT", w, 16.0), far, end)
-        ratio = f.select(f.compare("LT", w, 6.25), near, ratio)
+    end = 5.0 if is_single(x) else 6.25
+    near = horner(f, f.sub(w, end / 2), ERF_INV_NEAR_32 if is_single(x) else ERF_INV_NEAR_64)
+    # Of uniform numbers few lie beyond: the root is taken where some lane does.
+    choice = f.choose(any_lane(f, f.compare("GE", w, end)))
+    with choice.then():
+        choice.give(f.select(f.compare("LT", w, end), near, _erf_inv_far(f, w)))
+    with choice.otherwise():
+        choice.give(near)
+    ratio = choice.results[0]
     # At 1 the polynomial in sqrt(w) = inf is an infinity of some sign, or NaN.
     ratio = f.select(f.compare("EQ", magnitude, 1.0), float("inf"), ratio)
     return f.mul(x, ratio)
+
+
+def _erf_inv_far(f: Function, w: Operand) -> Operand:
+    """erf_inv(x) / x for large w."""
+    root = f.sqrt(f.fmax(w, 0.0))
+    if is_single(w):
+        return horner(f, f.sub(root, 3.25), ERF_INV_FAR_32)
+    far = horner(f, f.sub(root, 3.25), ERF_INV_FAR_64)
+    last = horner(f, f.sub(root, 5.125), ERF_INV_END_64)
+    return f.select(f.compare("LT", w, 16.0), far, last)

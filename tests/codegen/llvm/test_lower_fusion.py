@@ -9,6 +9,7 @@ import pytest
 
 from kgraph.codegen.llvm.image import lower
 from kgraph.codegen.llvm.lower.dot import Product
+from kgraph.codegen.llvm.lower.loops import Loop
 from kgraph.codegen.llvm.target import host
 from kgraph.ir import Builder, Function, TensorType, Value, numpy_dtype, symbol
 from kgraph.ir.ops.contract import DotGeneral
@@ -74,6 +75,25 @@ def test_a_run_over_many_tiles() -> None:
     fn = b.function(z, b.add(x, x))
     for n in (3, 5000):
         check(fn, _arrays(fn, batch=n), fuse=True)
+
+
+def test_lanes() -> None:
+    """A register of the widest dtype; two of one that few ops have, and in long chains."""
+    registers = host().lanes(4)
+
+    def lanes(chain: Callable[[Builder, Value], Value]) -> int:
+        b = Builder()
+        fn = b.function(chain(b, _param(b, batch, 64)))
+        check(fn, _arrays(fn, batch=3))
+        return Loop.of(fn, host()).lanes
+
+    assert lanes(lambda b, x: b.tanh(x)) == registers
+    assert lanes(lambda b, x: b.convert(b.convert(x, "float64"), "float32")) == host().lanes(8)
+    assert lanes(lambda b, x: b.tanh(b.convert(b.convert(x, "bfloat16"), "float32"))) == registers
+    assert (
+        lanes(lambda b, x: b.exponential(b.convert(b.convert(x, "int64"), "float32"))) == registers
+    )
+    assert lanes(lambda b, x: b.erf_inv(b.tanh(x))) == 2 * registers
 
 
 def test_broadcasts_of_every_dim() -> None:

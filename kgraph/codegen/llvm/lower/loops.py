@@ -15,12 +15,13 @@ from kgraph.codegen.llvm.lower.space import Space, space_of
 from kgraph.codegen.llvm.lower.tiling import Tiling, strips, tile_elements
 from kgraph.codegen.llvm.lower.turned import Turned
 from kgraph.codegen.llvm.target import Target
-from kgraph.ir import Dim, Fact, Function, Value
+from kgraph.ir import Dim, Fact, Function, Op, Value
 from kgraph.ir.ops.gather import Gather
 from kgraph.ir.ops.index import DynamicSlice, Pad, Reverse
 
 # Where these read depends on the size of what they read.
 _SIZED = (DynamicSlice, Gather, Reverse)
+_LONG = 32  # operations
 
 
 @dataclass(frozen=True)
@@ -124,12 +125,24 @@ def launch_loop(
 
 
 def vector_lanes(body: Function, space: Space, target: Target) -> int:
-    """The lanes for a space: a register of the widest dtype, no more than the columns need."""
+    """The lanes for a space: a register of the widest dtype, no more than the columns need.
+
+    Of a dtype that few ops have, a vector may be two registers. So is that of a chain of ops longer
+    than a core looks ahead: it waits for each op, and the two take turns.
+    """
     if not space.runs or _has_holes(body, space.runs[-1]):
         return 0
-    values = [v for op in body.ops for v in (*op.operands, *op.results)]
-    widest = max((compute_bytes(v.dtype) for v in values), default=4)
+    costs: dict[int, int] = {}
+    for op in body.ops:
+        dtypes = [v.dtype for v in (*op.operands, *op.results) if v.type.rank]
+        width = max(map(compute_bytes, dtypes), default=1)
+        costs[width] = costs.get(width, 0) + op_cost(op)
+    widest = max(costs, default=4)
+    if len(costs) > 1 and 4 * costs[widest] <= sum(costs.values()):
+        widest //= 2
     lanes = target.lanes(widest)
+    if sum(costs.values()) >= _LONG:
+        lanes *= 2
     columns = space.sizes[-1]
     if isinstance(columns, Dim):
         return lanes
@@ -157,6 +170,10 @@ def _has_holes(body: Function, run: Sequence[int]) -> bool:
 
 def body_cost(body: Function) -> int:
     """Operations per element, roughly."""
-    slow = sum(10 for op in body.ops if Fact.TRANSCENDENTAL in op.facts)
-    slow += sum(20 for op in body.ops if op.name in ("threefry", "power", "erf_inv"))
-    return len(body.ops) + len(body.params) + slow
+    return len(body.params) + sum(map(op_cost, body.ops))
+
+
+def op_cost(op: Op) -> int:
+    """Operations per element, roughly."""
+    slow = 10 if Fact.TRANSCENDENTAL in op.facts else 0
+    return 1 + slow + (20 if op.name in ("threefry", "power", "erf_inv") else 0)
