@@ -171,7 +171,10 @@ class _Winograd:
                     first: Operand, height: int, a: Operand = a, b: Operand = b, c: Operand = c
                 ) -> None:
                     source = f.offset(a, f.mul(first, v_width), dtype)
-                    f.call(kernels[height], [source, b, f.offset(c, f.mul(first, m_width), dtype)])
+                    to = f.offset(c, f.mul(first, m_width), dtype)
+                    # While rows pass by a panel, each brings its part of the next to L2.
+                    ahead = f.add(size, f.mul(first, f.sdiv(size, count)))
+                    f.call(kernels[height], [source, b, to, f.offset(b, ahead, dtype)])
 
                 with f.loop(0, whole, shape.rows, name="row") as row:
                     rows(row, shape.rows)
@@ -184,15 +187,15 @@ class _Winograd:
         return name
 
     def _tile(self, height: int) -> str:
-        """`name(a, b, c)`: one register tile, `height` rows of V against a panel of U."""
+        """`name(a, b, c, ahead)`: one register tile, `height` rows of V against a panel of U."""
         name, spec = f"{self.f.name}.tile{height}", self.spec
-        head = [("a", PTR), ("b", PTR), ("c", PTR)]
+        head = [("a", PTR), ("b", PTR), ("c", PTR), ("ahead", PTR)]
         with self.module.function(name, head, internal=True) as f:
-            a, b, c = f.parameters
+            a, b, c, ahead = f.parameters
             dtype, shape = spec.dtype, spec.shape(f.target)
             rows = [i * spec.reading().width(f.target) for i in range(height)]
             masks = [None] * shape.vectors
-            streams = Streams(dtype, a, rows, 1, b, shape.columns, shape.lanes, masks)
+            streams = Streams(dtype, a, rows, 1, b, shape.columns, shape.lanes, masks, ahead)
             start = zeros(dtype, height * shape.vectors, shape.lanes)
             sums = accumulate(f, streams, spec.channels, start)
             for i, value in enumerate(sums):

@@ -12,7 +12,8 @@ from kgraph.codegen.llvm.winograd import TAPS
 from kgraph.codegen.llvm.winograd_tiles import SKEW, Cut, Reading, cut
 from kgraph.ir import Size, maximum, minimum
 
-MOST_TILES = 32  # of a block: more do not use the weights better
+MOST_TILES = 32  # of a block whose weights stay in L2: more do not use them better
+STREAMED_TILES = 64  # of one that brings its weights in: those are more bytes than V and M
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +66,8 @@ class WinogradSpec(ConvSpec):
         height = self.shape(target).rows
         each = self.points * (self.reading().width(target) + self.width(target))
         most = min(target.l2 * 3 // 4 // (each * item_bytes(self.dtype)), MOST_TILES)
+        if self.packed_bytes(target) > target.l2:
+            most = STREAMED_TILES
         return max(1, most // height) * height
 
     def images(self, target: Target) -> int:

@@ -1,13 +1,14 @@
 """Winograd's convolutions, forward and both gradients, against sums over taps in float64."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from kgraph.codegen.llvm.conv_spec import ConvSpec
 from kgraph.codegen.llvm.conv_weights import WeightsSpec
-from kgraph.codegen.llvm.conv_winograd_spec import winograd_of
+from kgraph.codegen.llvm.conv_winograd_spec import MOST_TILES, winograd_of
 from kgraph.codegen.llvm.conv_winograd_weights import emit_winograd_weights, winograd_weights_of
 from kgraph.codegen.llvm.emit import PTR, Module, View
 from kgraph.codegen.llvm.winograd import POINTS, matrices
@@ -82,6 +83,14 @@ def test_adjoint(target, tile):
 def test_every_target(target):
     check(target, SAME, 17, 40, 4)
     check_weights(target, SAME, 17, 40, 4)
+
+
+@all_targets
+def test_weights_larger_than_the_cache(target):
+    """Blocks then have as many tiles as make the weights worth their way."""
+    small = replace(target, l2=1 << 14)
+    assert winograd_of(ConvSpec(SAME, 17, 40), 4, False).rows(small) > MOST_TILES
+    check(small, SAME, 17, 40, 4, batch=8)
 
 
 @widest
