@@ -123,6 +123,21 @@ def erf_ratio(z: Real) -> Real:
     return (erf(r) / r if z > mpf(10) ** -20 else 2 / sqrt(pi)) - 1
 
 
+def log2_erfc(x: Real) -> Real:
+    """The exponent of erfc."""
+    return log(erfc(x)) / log(2)
+
+
+def per_erfc(x: Real) -> Real:
+    """Error of erfc's exponent as that of erfc."""
+    return 1 / (erfc(x) * log(2))
+
+
+def exp2(r: Real) -> Real:
+    """2^r."""
+    return mpf(2) ** r
+
+
 def erfcx_of(t: Real) -> Real:
     """exp(x^2) erfc(x) for t = (x - 3) / (x + 3)."""
     x = 3 * (1 + t) / (1 - t)
@@ -140,7 +155,8 @@ def one(_: Real) -> Real:
     return mpf(1)
 
 
-HALF_LN2 = log(2) / 2 * mpf("1.0001")
+HALF = mpf("0.5") * mpf("1.0001")
+HALF_LN2 = log(2) * HALF
 QUARTER_PI = (pi / 4 * mpf("1.0001")) ** 2
 
 
@@ -170,6 +186,7 @@ def main() -> None:
     root = lambda w: sqrt(mpf(w))  # noqa: E731
     fits = {
         "EXP_32": (expm1_tail, exp_weight, -HALF_LN2, HALF_LN2, 5),
+        "EXP2_32": (exp2, one, -HALF, HALF, 5),
         "EXP_64": (expm1_tail, exp_weight, -HALF_LN2, HALF_LN2, 9),
         "LOG_32": (log_tail, log_weight, sqrt(mpf(1) / 2) - 1, sqrt(2) - 1, 8),
         "LOG_64": (over_z(atanh_tail, mpf(2) / 3), one, 0, mpf("0.02944"), 7),
@@ -181,7 +198,7 @@ def main() -> None:
         "ASIN_64": (asin_tail, one, 0, mpf("0.25"), 12),
         "ERF_32": (erf_ratio, one, 0, 1, 6),
         "ERF_64": (erf_ratio, one, 0, 1, 12),
-        "ERF_TAIL_32": (lambda x: -log(erfc(x)), one, mpf("0.99"), mpf("3.95"), 9),
+        "ERF_TAIL_32": (log2_erfc, per_erfc, mpf("0.99"), mpf("3.95"), 6),
         "ERF_TAIL_64": (erfcx_of, erfcx_of, t(1), t(6), 16),
         "ERF_INV_NEAR_32": (near(2.5), near(2.5), mpf("-2.5"), mpf("2.5"), 10),
         "ERF_INV_FAR_32": (near_root(3.25), near_root(3.25), root(5) - 3.25, root(18) - 3.25, 10),

@@ -160,7 +160,7 @@ def celu(x: Any, alpha: float = 1.0) -> Any:
 def gelu(x: Any, approximate: bool = True) -> Any:
     """`x` times the normal distribution of x, or an approximation of it by tanh."""
     if not approximate:
-        return multiply(multiply(0.5, x), add(1.0, erf(divide(x, math.sqrt(2)))))
+        return multiply(multiply(0.5, x), add(1.0, erf(multiply(x, math.sqrt(0.5)))))
     cube = FUNCTIONS["power"](x, 3)
     inner = multiply(math.sqrt(2 / math.pi), add(x, multiply(0.044715, cube)))
     return multiply(x, multiply(0.5, add(1.0, tanh(inner))))

@@ -12,10 +12,11 @@ from kgraph.codegen.llvm.coefficients import (
     ERF_INV_NEAR_64,
     ERF_TAIL_32,
     ERF_TAIL_64,
+    EXP2_32,
 )
 from kgraph.codegen.llvm.emit import Function, Operand
 from kgraph.codegen.llvm.exponential import exp, log
-from kgraph.codegen.llvm.floats import any_lane, horner, is_single
+from kgraph.codegen.llvm.floats import any_lane, horner, is_single, nearest, power_of_two
 
 
 def erf(f: Function, x: Operand) -> Operand:
@@ -27,13 +28,20 @@ def erf(f: Function, x: Operand) -> Operand:
     magnitude = f.fmin(f.abs_(x), 3.95 if single else 6.0)
     small = f.fma(x, horner(f, f.mul(x, x), ERF_32 if single else ERF_64), x)
     if single:
-        complement = exp(f, f.neg(horner(f, magnitude, ERF_TAIL_32)))
+        above = _from_above(f, magnitude)
     else:
         t = f.div(f.sub(magnitude, 3.0), f.add(magnitude, 3.0))
         gauss = exp(f, f.neg(f.mul(magnitude, magnitude)))
-        complement = f.mul(gauss, horner(f, t, ERF_TAIL_64))
-    large = f.copysign(f.sub(1.0, complement), x)
-    return f.select(f.compare("LT", magnitude, 1.0), small, large)
+        above = f.sub(1.0, f.mul(gauss, horner(f, t, ERF_TAIL_64)))
+    return f.select(f.compare("LT", magnitude, 1.0), small, f.copysign(above, x))
+
+
+def _from_above(f: Function, x: Operand) -> Operand:
+    """1 - erfc(x) from 1 to 3.95, where erfc(x) is 2^n 2^r: no exponent leaves the normal ones."""
+    exponent = horner(f, x, ERF_TAIL_32)
+    whole, n = nearest(f, exponent)
+    part = horner(f, f.sub(exponent, whole), EXP2_32)
+    return f.fma(f.neg(part), power_of_two(f, n, x), 1.0)
 
 
 def erf_inv(f: Function, x: Operand) -> Operand:
