@@ -16,6 +16,10 @@ def accept_array(value: object, type_: TensorType, name: str) -> Array:
         TypeError: the value is no array, or its dtype is not that of the parameter.
     """
     dtype = numpy_dtype(type_.dtype)
+    if type(value) is np.ndarray and value.dtype is dtype:  # as it mostly is
+        flags = value.flags
+        if flags.c_contiguous and flags.aligned:
+            return value
     if not isinstance(value, np.ndarray):
         value = _array_of(value, dtype, type_, name)
     if value.dtype != dtype and value.dtype.newbyteorder("=") != dtype:

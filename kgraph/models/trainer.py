@@ -107,7 +107,7 @@ class Trainer(Compiled):
     def _step_program(self, kind: str) -> Callable[..., Any]:
         """The compiled step; made anew after `compile` and when layers are frozen or thawed."""
         found = self._steps.get(kind)
-        if found is None or [v.trainable for v in found[0]] != found[1]:
+        if found is None or (found[0] and [v.trainable for v in found[0]] != found[1]):
             function = {
                 "train": self.train_step,
                 "test": self.test_step,
@@ -120,6 +120,7 @@ class Trainer(Compiled):
                 name=f"{self.name}.{kind}_step",  # type: ignore[attr-defined]  # Layer
                 backend=self._backend,
                 run_eagerly=self.run_eagerly,
+                convert=as_array,
             )
             variables = self.variables if kind == "train" and self.built else []  # type: ignore[attr-defined]  # Layer
             found = (variables, [v.trainable for v in variables], step)
@@ -318,14 +319,12 @@ class Trainer(Compiled):
         """Loss and metrics of one batch."""
         self._assert_compiled("test_on_batch")
         self.reset_metrics()
-        results = plain(
-            self._step_program("test")(*tree.map_structure(as_array, (x, y, sample_weight)))
-        )
+        results = plain(self._step_program("test")(x, y, sample_weight))
         return results if return_dict else in_order(results, self._result_names())
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as arrays."""
-        return self._step_program("predict")(tree.map_structure(as_array, x), None, None)
+        return self._step_program("predict")(x, None, None)
 
     # ---- helpers ----
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,8 +28,11 @@ from kgraph.ops._traced import Traced, described, filled_in, traced
 from kgraph.ops._variable import Variable
 from kgraph.runtime import Program, assign_all, compile, default_options
 from kgraph.runtime.collection import no_collection
+from kgraph.utils import tree
 
 __all__ = ["Specialization", "Step"]
+
+_KNOWN = 64
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,7 @@ class Step:
         symbolic_batch: False makes all sizes static.
         symbolic: decides instead: called with the number of an array and its shape, it returns a
             name for each dim that is symbolic, None for the others.
+        convert: what is made of each leaf of the arguments first.
     """
 
     def __init__(
@@ -100,13 +105,15 @@ class Step:
         run_eagerly: bool = False,
         symbolic_batch: bool = True,
         symbolic: Symbolic | None = None,
+        convert: Callable[[Any], Any] | None = None,
     ) -> None:
         self.fn = fn
         self.name = name or getattr(fn, "__name__", type(fn).__name__)
         self.donate, self.backend, self.run_eagerly = donate, backend, run_eagerly
-        self.symbolic_batch, self.symbolic = symbolic_batch, symbolic
+        self.symbolic_batch, self.symbolic, self.convert = symbolic_batch, symbolic, convert
         self.specializations: list[Specialization] = []
         self._compiled: dict[Hashable, _Compiled] = {}
+        self._known: dict[Hashable, _Compiled] = {}  # by the exact shapes of plain arguments
         self._needed: dict[Hashable, dict[str, tuple[int, int]]] = {}
         self._lengths: dict[Hashable, Lengths] = {}
         self._lock = threading.RLock()
@@ -118,13 +125,39 @@ class Step:
             return self.fn(*args)
         if self.run_eagerly:
             return self._eager(args)
+        # A short program waits for Python: arguments like earlier ones are recognised at once.
+        arrays: list[Array] = []
+        parts: list[Hashable] = []
+        for x in args:
+            if type(x) is np.ndarray:
+                arrays.append(x)
+                parts += (x.dtype, x.shape)
+            elif x is None:
+                parts.append(None)
+            else:
+                return self._run(*self._look_up(args))
+        exact = tuple(parts)
+        found = self._known.get(exact)
+        if found is None:
+            found, taken = self._look_up(args)
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            if all(map(operator.is_, taken, arrays)):
+                self._known[exact] = found
+            arrays = taken
+        return self._run(found, arrays)
+
+    def _look_up(self, args: Any) -> tuple[_Compiled, list[Array]]:
+        """What is compiled for these arguments, and the arrays in them."""
+        if self.convert is not None:
+            args = tree.map_structure(self.convert, args)
         arrays: list[Array] = []
         signature = self._signature(args, arrays)
         found = self._compiled.get(self._key(signature, arrays))
         if found is None:
             with self._lock, no_collection():
                 found = self._compile(args, signature, arrays)
-        return self._run(found, arrays)
+        return found, arrays
 
     def trace(self, *args: Any, lengths: Mapping[tuple[int, int], str] | None = None) -> Traced:
         """The program for these arguments, as it is before compilation.
@@ -288,6 +321,8 @@ class Step:
         return filled_in(found.outputs, results)
 
     def _eager(self, args: Any) -> Any:
+        if self.convert is not None:
+            args = tree.map_structure(self.convert, args)
         arrays: list[Array] = []
         take_apart(args, arrays, [])
         trace = EagerTrace()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import functools
+import math
 import threading
+from collections.abc import Callable
 
 import numpy as np
 
@@ -30,11 +33,18 @@ def address(array: Array) -> int:
 
 def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Array:
     """A new dense array, aligned to 64 bytes unless it is small; contents undefined."""
-    nbytes = dtype.itemsize
-    for size in shape:
-        nbytes *= size
+    return maker(shape, dtype)()
+
+
+def maker(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Callable[[], Array]:
+    """What makes such arrays."""
+    nbytes = dtype.itemsize * math.prod(shape)
     if nbytes < _SMALL:
-        return np.empty(shape, dtype)
+        return functools.partial(np.empty, shape, dtype)
+    return functools.partial(_aligned, shape, dtype, nbytes)
+
+
+def _aligned(shape: tuple[int, ...], dtype: np.dtype[np.generic], nbytes: int) -> Array:
     memory = np.empty(nbytes + ALIGNMENT, np.uint8)
     return np.ndarray(shape, dtype, memory, -address(memory) % ALIGNMENT)
 

@@ -10,13 +10,17 @@ from __future__ import annotations
 import ctypes
 import functools
 import mmap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kgraph.codegen import Array, NativeImage
 from kgraph.runtime.buffers import ALIGNMENT, POISON, address
-from kgraph.runtime.native import NativeRunner, Scratch
+from kgraph.runtime.native import Frame, Layout, NativeRunner
+
+if TYPE_CHECKING:
+    from kgraph.codegen.llvm.pool import Pool
 
 PAGE = mmap.PAGESIZE
 _READ = 1
@@ -99,18 +103,19 @@ class GuardedRunner(NativeRunner):
         copies = [guarded_copy(a, self._at_start) for a in inputs]
         return super().run(state, copies, sizes, own)
 
-    def _empty(self, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Array:
-        return guarded_empty(shape, dtype, self._at_start)
+    def _result(self, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Callable[[], Array]:
+        return functools.partial(guarded_empty, shape, dtype, self._at_start)
 
-    def _take(self, arena: int, slab: int, threads: int) -> Scratch:
-        first = Guarded(arena, 1, self._at_start)
-        slabs = Guarded(slab, threads, self._at_start)
+    def _take(self, frame: Frame, layout: Layout, pool: Pool) -> object:
+        first = Guarded(layout.arena, 1, self._at_start)
+        slabs = Guarded(layout.slab, pool.threads, self._at_start)
         if self._poisoned:
             first.fill(POISON)
             slabs.fill(POISON)
-        return Scratch(first.address, slabs.address, slabs.stride, (first, slabs))
+        frame.place_apart(first.address, slabs.address, slabs.stride, pool)
+        return first, slabs
 
-    def _give(self, scratch: Scratch) -> None:
+    def _give(self, memory: object) -> None:
         """The memory goes: the next call has its own."""
 
     def _is_guarded(self, array: Array) -> bool:

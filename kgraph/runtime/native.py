@@ -7,18 +7,21 @@ import functools
 import operator
 import weakref
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kgraph.codegen import PROBES, Array, NativeImage
 from kgraph.codegen.arrays import accept_array
 from kgraph.codegen.llvm.load import load
-from kgraph.ir import KGraphError, Size, TensorType, bind_size, numpy_dtype
-from kgraph.runtime.buffers import ALIGNMENT, Arena, address, aligned_empty, arenas, poison
+from kgraph.ir import KGraphError, Size, bind_size, numpy_dtype
+from kgraph.runtime.buffers import ALIGNMENT, Arena, address, arenas, maker, poison
 from kgraph.runtime.threads import shared_pool
+
+if TYPE_CHECKING:
+    from kgraph.codegen.llvm.pool import Pool
 
 _is_writable = operator.attrgetter("flags.writeable")
 _is_array = functools.partial(operator.is_not, None)
@@ -33,25 +36,17 @@ class NativeError(KGraphError, RuntimeError):
 
 
 @dataclass(frozen=True)
-class _Layout:
+class Layout:
     """What depends on the sizes."""
 
     sizes: ctypes.Array[ctypes.c_int64]
-    results: tuple[tuple[tuple[int, ...], np.dtype[np.generic]], ...]
+    sizes_address: int
+    results: tuple[Callable[[], Array], ...]  # what makes the memory of each
     arena: int
     slab: int
 
 
-class Scratch(NamedTuple):
-    """The memory of a call: addresses of the arena and of the first slab, bytes between slabs."""
-
-    arena: int
-    slabs: int
-    stride: int
-    owner: object
-
-
-class _Frame:
+class Frame:
     """The tables of one running call; pointers to state stay while the arrays are the same."""
 
     def __init__(self, count: int) -> None:
@@ -62,6 +57,22 @@ class _Frame:
         self.state: tuple[weakref.ref[Array], ...] = ()
         self.distinct = False  # no array of the state is there twice
         self.in_place = False  # the results that replace state point to it
+        self.arena = 0
+        self._for: tuple[int, Layout, Pool] | None = None  # what the context was written for
+
+    def place(self, arena: int, layout: Layout, pool: Pool) -> None:
+        """Writes the context: slabs lie behind the arena. Mostly it is as in the last call."""
+        last = self._for
+        if last is None or last[0] != arena or last[1] is not layout or last[2] is not pool:
+            self.place_apart(arena, arena + layout.arena, layout.slab, pool)
+            self._for = arena, layout, pool
+
+    def place_apart(self, arena: int, slabs: int, stride: int, pool: Pool) -> None:
+        """The same, with slabs somewhere else."""
+        self.arena, context = arena, self.context
+        context[_PARALLEL_FOR], context[_POOL] = pool.parallel_for, pool.address
+        context[_THREADS], context[_BUSY] = pool.threads, 0
+        context[_SLABS], context[_STRIDE] = slabs, stride
 
     def point_to_state(self, state: Sequence[Array]) -> None:
         if len(self.state) == len(state) and all(
@@ -89,12 +100,12 @@ class NativeRunner:
         kind = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 4)
         self._function = kind(self._code.address("kgraph_run"))
         self._donate = dict(donate) if image.in_place else {}
-        count = len(image.results)
+        count, self._first = len(image.results), len(image.params)
         self._replaces = [self._donate.get(r) for r in range(count)]
         self._others = [r for r in range(count) if r not in self._donate]
         self._poisoned = poisoned
-        self._frames: deque[_Frame] = deque()
-        self._layouts: dict[tuple[int, ...], _Layout] = {}
+        self._frames: deque[Frame] = deque()
+        self._layouts: dict[tuple[int, ...], Layout] = {}
 
     @property
     def probes_address(self) -> int:
@@ -107,8 +118,7 @@ class NativeRunner:
         table = kind.from_address(self.probes_address)
         return np.ctypeslib.as_array(table).reshape(-1, 2)
 
-    def accept(self, value: object, type_: TensorType, name: str) -> Array:
-        return accept_array(value, type_, name)
+    accept = staticmethod(accept_array)
 
     def run(
         self,
@@ -122,12 +132,11 @@ class NativeRunner:
         try:
             frame = self._frames.pop()
         except IndexError:
-            frame = _Frame(len(self.image.params) + len(self.image.results))
+            frame = Frame(len(self.image.params) + len(self.image.results))
         frame.point_to_state(state)
         pointers = frame.pointers
         for i, array in enumerate(inputs, len(state)):
             pointers[i] = address(array)
-        first = len(self.image.params)
         results = [None if p is None else state[p] for p in self._replaces]
         # Either the whole state is updated in place or none of it: a mixture could be left half
         # done.
@@ -135,60 +144,52 @@ class NativeRunner:
             fresh: Iterable[int] = self._others
             if not frame.in_place:
                 for r, param in self._donate.items():
-                    pointers[first + r] = pointers[param]
+                    pointers[self._first + r] = pointers[param]
                 frame.in_place = True
         else:
             fresh = range(len(results))
             frame.in_place = False
         for r in fresh:
-            results[r] = result = self._empty(*layout.results[r])
-            pointers[first + r] = address(result)
+            results[r] = result = layout.results[r]()
+            pointers[self._first + r] = address(result)
             if self._poisoned:
                 poison(result)
-        self._call(frame, layout)
-        self._frames.append(frame)
-        return tuple(results)
-
-    def _call(self, frame: _Frame, layout: _Layout) -> None:
-        pool = shared_pool()
-        scratch = self._take(layout.arena, layout.slab, pool.threads)
-        context = frame.context
-        context[_PARALLEL_FOR], context[_POOL] = pool.parallel_for, pool.address
-        context[_THREADS], context[_BUSY] = pool.threads, 0
-        context[_SLABS], context[_STRIDE] = scratch.slabs, scratch.stride
+        memory = self._take(frame, layout, shared_pool())
         code = self._function(
-            frame.pointers_address,
-            ctypes.addressof(layout.sizes),
-            scratch.arena,
-            frame.context_address,
+            frame.pointers_address, layout.sizes_address, frame.arena, frame.context_address
         )
-        self._give(scratch)
+        self._give(memory)
+        self._frames.append(frame)
         if code:
             raise NativeError(f"native code gave up with the code {code}; the state is as before")
+        return tuple(results)
 
-    def _empty(self, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Array:
-        """Memory for a result."""
-        return aligned_empty(shape, dtype)
+    def _result(self, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Callable[[], Array]:
+        """What makes memory for a result."""
+        return maker(shape, dtype)
 
-    def _take(self, arena: int, slab: int, threads: int) -> Scratch:
-        """Memory for a call."""
-        memory = arenas.take(arena + threads * slab)
+    def _take(self, frame: Frame, layout: Layout, pool: Pool) -> object:
+        """Memory for a call; the frame points to it."""
+        memory = arenas.take(layout.arena + pool.threads * layout.slab)
         if self._poisoned:
             memory.poison()
-        return Scratch(memory.address, memory.address + arena, slab, memory)
+        frame.place(memory.address, layout, pool)
+        return memory
 
-    def _give(self, scratch: Scratch) -> None:
+    def _give(self, memory: object) -> None:
         """Takes the memory of a call back."""
-        assert isinstance(scratch.owner, Arena)
-        arenas.give(scratch.owner)
+        assert isinstance(memory, Arena)
+        arenas.give(memory)
 
-    def _lay_out(self, key: tuple[int, ...]) -> _Layout:
+    def _lay_out(self, key: tuple[int, ...]) -> Layout:
         image = self.image
         sizes = dict(zip(image.symbols, key, strict=True))
-        layout = _Layout(
-            sizes=(ctypes.c_int64 * max(len(key), 1))(*key),
+        numbers = (ctypes.c_int64 * max(len(key), 1))(*key)
+        layout = Layout(
+            sizes=numbers,
+            sizes_address=ctypes.addressof(numbers),
             results=tuple(
-                (tuple(_number(d, sizes) for d in t.shape), numpy_dtype(t.dtype))
+                self._result(tuple(_number(d, sizes) for d in t.shape), numpy_dtype(t.dtype))
                 for t in image.results
             ),
             arena=_rounded(_number(image.arena, sizes)),

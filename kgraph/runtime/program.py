@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -83,8 +84,14 @@ class Program:
             TypeError: a dtype is wrong.
         """
         self._expect(len(arrays), len(self.signature.params), "arguments")
-        taken = self._accept(arrays, 0)
-        return self._run(taken[: self.state], taken[self.state :], None, in_place=False)
+        signature = self.signature
+        triples = zip(arrays, signature.params, signature.names, strict=True)
+        taken = [self._main.accept(*triple) for triple in triples]
+        sizes = self._sizes_of(tuple([a.shape for a in taken]), taken[:0])
+        state, inputs = taken[: self.state], taken[self.state :]
+        if self._prepare is not None:
+            state += self._prepare.run(state, (), sizes, in_place=False)
+        return self._main.run(state, inputs, sizes, in_place=False)
 
     def run(
         self, state: list[Array], inputs: Sequence[object], version: object = None
@@ -114,41 +121,60 @@ class Program:
                 parameter.
             TypeError: a dtype is wrong.
         """
-        self._expect(len(state), self.state, "state arrays")
-        self._expect(len(inputs), len(self.signature.params) - self.state, "inputs")
-        return self._run(
-            state, self._accept(inputs, self.state), version, in_place=bool(self.donate)
-        )
+        # A short program waits for Python: few calls, and what does not change is looked up.
+        if len(state) != self.state or len(inputs) != len(self._inputs):
+            self._expect(len(state), self.state, "state arrays")
+            self._expect(len(inputs), len(self._inputs), "inputs")
+        main, prepare, taken, shapes = self._main, self._prepare, [], []
+        accept = main.accept
+        for value, (type_, name) in zip(inputs, self._inputs, strict=True):
+            array = accept(value, type_, name)
+            taken.append(array)
+            shapes.append(array.shape)
+        sizes = self._sizes_of(tuple(shapes), state)
+        if prepare is not None:
+            kept = self._prepared[0] if self._prepared else None
+            if kept is None or kept.version != version or version is None:
+                kept = self._prepared_again(prepare, state, sizes, version)
+            state = [*state, *kept.arrays]
+        return main.run(state, taken, sizes, bool(self.donate))
 
-    def _accept(self, values: Sequence[object], first: int) -> list[Array]:
-        accept, signature = self._main.accept, self.signature
-        types, names = signature.params[first:], signature.names[first:]
-        return [accept(v, t, n) for v, t, n in zip(values, types, names, strict=True)]
+    @functools.cached_property
+    def _inputs(self) -> list[tuple[TensorType, str]]:
+        """Types and names of the parameters that are no state."""
+        signature = self.signature
+        return list(zip(signature.params, signature.names, strict=True))[self.state :]
 
-    def _run(
-        self, state: list[Array], inputs: Sequence[Array], version: object, in_place: bool
-    ) -> tuple[Array, ...]:
-        shapes = tuple([a.shape for a in state] + [a.shape for a in inputs])
+    @functools.cached_property
+    def _fixed(self) -> bool:
+        """Whether no size hides in the shapes of the state."""
+        return not any(type_.symbols for type_ in self.signature.params[: self.state])
+
+    def _sizes_of(
+        self, shapes: tuple[tuple[int, ...], ...], state: Sequence[Array]
+    ) -> dict[str, int]:
+        """The sizes for arrays of these shapes, of which those of `state` come first."""
+        if not self._fixed:
+            shapes, state = (*[a.shape for a in state], *shapes), ()
         sizes = self._sizes.get(shapes)
         if sizes is None:
-            sizes = self.signature.sizes(shapes)
+            sizes = self.signature.sizes((*[a.shape for a in state], *shapes))
             if len(self._sizes) >= 64:
                 self._sizes.clear()
             self._sizes[shapes] = sizes
-        if self._prepare is not None:
-            state = [*state, *self._prepared_arrays(self._prepare, state, sizes, version)]
-        return self._main.run(state, inputs, sizes, in_place)
+        return sizes
 
-    def _prepared_arrays(
+    def _prepared_again(
         self, prepare: Runner, state: list[Array], sizes: Mapping[str, int], version: object
-    ) -> tuple[Array, ...]:
+    ) -> _Prepared:
+        """What depends on the state alone, computed and, of a version, kept."""
         if version is None:
-            return prepare.run(state, (), sizes, in_place=False)
+            return _Prepared(None, prepare.run(state, (), sizes, in_place=False))
         with self._lock:
             if not self._prepared or self._prepared[0].version != version:
                 arrays = prepare.run(state, (), sizes, in_place=False)
                 self._prepared[:] = [_Prepared(version, arrays)]
-            return self._prepared[0].arrays
+            return self._prepared[0]
 
     def _expect(self, got: int, expected: int, what: str) -> None:
         if got != expected:

@@ -44,6 +44,30 @@ def test_what_makes_another_program() -> None:
     assert programs(step) == before + 1
 
 
+def test_arguments_like_earlier_ones() -> None:
+    """They are recognised by dtypes and shapes, and still looked at."""
+    converted = []
+    step = Step(lambda x, y: x if y is None else x * y, convert=lambda a: converted.append(a) or a)
+    x = np.arange(12, dtype="float32").reshape(3, 4)
+    for _ in range(3):
+        np.testing.assert_array_equal(step(x, None), x)
+    assert len(converted) == 2  # of the first call
+    turned = np.asfortranarray(x)
+    big = x.astype(">f4")
+    for other in (turned, x[::-1], big, x.astype("float64"), x[:2]):
+        np.testing.assert_array_equal(step(other, None), other)
+        np.testing.assert_array_equal(step(other, other), other * other)
+    for n in range(200):
+        assert step(ones(n, 4), None).shape == (n, 4)
+    assert len(step._known) <= 64
+
+
+def test_what_convert_changes_is_converted_each_time() -> None:
+    step = Step(lambda x: x, convert=lambda a: a.astype("float32"))
+    for _ in range(3):
+        assert step(np.ones(3)).dtype == "float32"
+
+
 def test_another_leading_size_is_a_symbol_of_its_own() -> None:
     step = Step(lambda x, table: ops.take(table, x, 0))
     for n, m in ((2, 5), (3, 7), (4, 2)):
