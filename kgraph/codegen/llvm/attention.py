@@ -3,7 +3,8 @@
 For each tile of queries (as many as the register tile has rows):
 
     scores    queries x keys, a product with the keys in panels, to a buffer of the tile's rows
-    weights   scaled, masked, less the maximum, exponentials, their sum: row by row in the buffer
+    weights   scaled, masked, less the maximum, exponentials, their sum: some rows of the buffer
+              at a time
     result    weights x values, a product with the values in panels; one over the sum at the end
 
 `attention_grad.py` makes the weights once more with the same code.
@@ -16,7 +17,8 @@ number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,45 +122,80 @@ class Head:
     ) -> None:
         """A tile of rows from `first` on times each key: to the rows of a buffer."""
         f, shape = self.f, self.shape
-        tile = self.places[name]
-        source = Source(rows.base, self.dtype, self.compute, rows.step, 1, self.time)
-        pack(f, source, tile, first, shape.rows, 0, inner)
+        tile, offsets, step = self._tile(rows, first, inner, name)
         with f.loop(0, self.span, self.columns, name="key") as key:
             panel = f.offset(panels, f.mul(key, inner), self.compute)
-            streams = self.streams(tile, range(shape.rows), shape.rows, panel)
+            streams = self.streams(tile, offsets, step, panel)
             sums = accumulate(f, streams, inner, self._zeros())
             for i, value in enumerate(sums):
                 line = to.at(f, i // shape.vectors, self.compute)
                 place = f.add(key, i % shape.vectors * shape.lanes)
                 f.store_at(f.offset(line, place, self.compute), self.compute, value)
 
-    def exponentials(self, row: Operand, query: Operand) -> Operand:
-        """Turns a row of products into weights that are not divided by their sum, which it gives.
+    def _tile(
+        self, rows: Rows, first: Operand, inner: Index, name: str
+    ) -> tuple[Operand, list[Index], int]:
+        """A tile of rows, from one to the next, and from one element to the next.
 
-        The row has whole panels.
+        They are read where they lie if all tiles are whole.
+        """
+        f, count = self.f, self.shape.rows
+        if self.dtype == self.compute and f.srem(self.time, count).constant == 0:
+            offsets: list[Index] = [f.mul(m, rows.step) for m in range(count)]
+            return rows.at(f, first, self.dtype), offsets, 1
+        source = Source(rows.base, self.dtype, self.compute, rows.step, 1, self.time)
+        pack(f, source, self.places[name], first, count, 0, inner)
+        return self.places[name], list(range(count)), count
+
+    @property
+    def together(self) -> int:
+        """So many rows go through the exponentials at a time: their chains overlap."""
+        return math.gcd(self.shape.rows, 4 if self.f.target.vector_registers >= 32 else 2)
+
+    def exponentials(self, rows: Sequence[Operand], first: Operand) -> list[Operand]:
+        """Turns rows of products into weights that are not divided by their sums, which it gives.
+
+        They are those of the queries from `first` on. The rows have whole panels.
         """
         f, lanes = self.f, self.shape.lanes
         kind = register_type(self.compute, lanes)
         keys = self.padded(self.span)
-        with f.carried_loop(0, keys, [constant(self.never, kind)], lanes, "key") as top:
-            place = f.offset(row, top.index, self.compute)
-            score = f.mul(f.load_at(place, self.compute, lanes), self.scale)
-            allowed = self.allowed(query, top.index)
-            if allowed is not None:
-                score = f.select(allowed, score, constant(self.never, kind))
-            if f.srem(self.span, self.columns).constant != 0:
-                left = f.smin(f.smax(f.sub(self.span, top.index), 0), lanes)
-                exists = f.tail_mask(left, lanes)
-                score = f.select(exists, score, constant(float("-inf"), kind))
-            f.store_at(place, self.compute, score)
-            top.next(f.fmax(top.values[0], score))
-        largest = f.splat(f.reduce_lanes(top.results[0], f.fmax), lanes)
-        with f.carried_loop(0, keys, [constant(0, kind)], lanes, "key") as total:
-            place = f.offset(row, total.index, self.compute)
-            e = exp(f, f.sub(f.load_at(place, self.compute, lanes), largest))
-            f.store_at(place, self.compute, e)
-            total.next(f.add(total.values[0], e))
-        return f.reduce_lanes(total.results[0], f.add)
+        ragged = f.srem(self.span, self.columns).constant != 0
+        plain = not (self.causal or self.mask or ragged)
+
+        def larger(a: Operand, b: Operand) -> Operand:
+            """Without NaN: the exponential of a NaN makes its sum one."""
+            return f.select(f.compare("GT", b, a), b, a)
+
+        with f.carried_loop(0, keys, [constant(self.never, kind)] * len(rows), lanes) as top:
+            found = []
+            for i, (row, before) in enumerate(zip(rows, top.values, strict=True)):
+                place = f.offset(row, top.index, self.compute)
+                score = f.mul(f.load_at(place, self.compute, lanes), self.scale)
+                allowed = self.allowed(f.add(first, i), top.index)
+                if allowed is not None:
+                    score = f.select(allowed, score, constant(self.never, kind))
+                if ragged:
+                    left = f.smin(f.smax(f.sub(self.span, top.index), 0), lanes)
+                    exists = f.tail_mask(left, lanes)
+                    score = f.select(exists, score, constant(float("-inf"), kind))
+                if not plain:
+                    f.store_at(place, self.compute, score)
+                found.append(larger(before, score))
+            top.next(*found)
+        largest = [f.splat(f.reduce_lanes(x, larger), lanes) for x in top.results]
+        with f.carried_loop(0, keys, [constant(0, kind)] * len(rows), lanes) as total:
+            found = []
+            for row, most, before in zip(rows, largest, total.values, strict=True):
+                place = f.offset(row, total.index, self.compute)
+                score = f.load_at(place, self.compute, lanes)
+                # What the first loop stored is scaled.
+                less = f.fma(score, self.scale, f.neg(most)) if plain else f.sub(score, most)
+                e = exp(f, less)
+                f.store_at(place, self.compute, e)
+                found.append(f.add(before, e))
+            total.next(*found)
+        return [f.reduce_lanes(x, f.add) for x in total.results]
 
     def allowed(self, query: Operand, key: Operand) -> Operand | None:
         """Which of the keys from `key` on the query may look at; None for all."""
@@ -168,6 +205,7 @@ class Head:
             found = f.tail_mask(f.smin(f.smax(f.sub(f.add(query, 1), key), 0), lanes), lanes)
         if self.mask is not None:
             m = self.mask
+            query = f.smin(query, f.sub(self.time, 1))
             place = f.add(f.mul(query, m.query), f.mul(key, m.key))
             pointer = f.offset(m.base, place, "bool")
             if f.index(m.key).constant == 0:
@@ -243,11 +281,12 @@ def emit_forward(head: Head, y: Rows) -> None:
     with f.loop(0, head.time, rows, name="query") as query:
         live = f.smin(f.sub(head.time, query), rows)
         head.products(head.q, query, head.size, keys, weights, "queries")
-        with f.loop(0, live, name="row") as row:
-            line = weights.at(f, row, head.compute)
-            total = head.exponentials(line, f.add(query, row))
+        with f.loop(0, rows, head.together, name="row") as row:
+            lines = [weights.at(f, f.add(row, i), head.compute) for i in range(head.together)]
             one = constant(1, register_type(head.compute))
-            f.store_at(f.offset(sums, row, head.compute), head.compute, f.div(one, total))
+            for i, total in enumerate(head.exponentials(lines, f.add(query, row))):
+                place = f.offset(sums, f.add(row, i), head.compute)
+                f.store_at(place, head.compute, f.div(one, total))
 
         def finish(row: Operand, column: Operand, value: Operand, mask: Operand | None) -> None:
             share = f.load_at(f.offset(sums, row, head.compute), head.compute)

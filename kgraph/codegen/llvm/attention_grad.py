@@ -18,6 +18,7 @@ of a buffer as well as rows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from kgraph.codegen.llvm.attention import Head, Rows
@@ -74,10 +75,12 @@ def emit_backward(head: Head, y: Rows, g: Rows, of: tuple[Rows, Rows, Rows], chu
             lines = [Rows(b.at(f, inside, compute), b.step) for b in (weights, slopes)]
             head.products(head.q, query, head.size, keys, lines[0], "queries")
             head.products(g, query, head.width, values, lines[1], "gradients")
-            with f.loop(0, some, name="row") as row:
-                at = f.add(query, row)
-                places = (lines[0].at(f, row, compute), lines[1].at(f, row, compute))
-                _slopes(head, places, at, _inner(head, y, g, at))
+            with f.loop(0, rows, head.together, name="row") as row:
+                places = [
+                    (lines[0].at(f, at, compute), lines[1].at(f, at, compute))
+                    for at in (f.add(row, i) for i in range(head.together))
+                ]
+                _slopes(head, places, f.add(query, row), y, g)
             _of_queries(head, lines[1], turned, query, some, of[0])
         queries, gradients = (Rows(x.at(f, start, head.dtype), x.step) for x in (head.q, g))
         _add(head, sums[0], slopes, queries, live, chunk, "all queries")
@@ -101,26 +104,32 @@ def _inner(head: Head, y: Rows, g: Rows, row: Operand) -> Operand:
     zero = constant(0, register_type(compute, lanes))
     with f.carried_loop(0, whole, [zero], lanes, "column") as loop:
         loop.next(step(loop.index, None, loop.values[0]))
+    if f.sub(head.width, whole).constant == 0:
+        return f.reduce_lanes(loop.results[0], f.add)
     rest = f.tail_mask(f.sub(head.width, whole), lanes)
     return f.reduce_lanes(step(whole, rest, loop.results[0]), f.add)
 
 
-def _slopes(head: Head, rows: tuple[Operand, Operand], query: Operand, inner: Operand) -> None:
-    """A row of products to weights; one of g x values to slopes."""
+def _slopes(
+    head: Head, rows: Sequence[tuple[Operand, Operand]], first: Operand, y: Rows, g: Rows
+) -> None:
+    """Rows of products to weights, and of g x values to slopes: of the queries from `first` on."""
     f, lanes, compute = head.f, head.shape.lanes, head.compute
-    total = head.exponentials(rows[0], query)
-    share = f.splat(f.div(constant(1, total.type), total), lanes)
-    taken = f.splat(inner, lanes)
+    queries = [f.smin(f.add(first, i), f.sub(head.time, 1)) for i in range(len(rows))]
+    taken = [f.splat(_inner(head, y, g, query), lanes) for query in queries]
+    totals = head.exponentials([weights for weights, _ in rows], first)
+    shares = [f.splat(f.div(constant(1, total.type), total), lanes) for total in totals]
     with f.loop(0, head.padded(head.span), lanes, name="key") as key:
-        places = [f.offset(row, key, compute) for row in rows]
-        e, product = (f.load_at(place, compute, lanes) for place in places)
-        weight = f.mul(e, share)
-        slope = f.mul(f.mul(weight, f.sub(product, taken)), head.scale)
-        allowed = head.allowed(query, key)
-        if allowed is not None:
-            slope = f.select(allowed, slope, constant(0, slope.type))
-        f.store_at(places[0], compute, weight)
-        f.store_at(places[1], compute, slope)
+        for i, pair in enumerate(rows):
+            places = [f.offset(row, key, compute) for row in pair]
+            e, product = (f.load_at(place, compute, lanes) for place in places)
+            weight = f.mul(e, shares[i])
+            slope = f.mul(f.mul(weight, f.sub(product, taken[i])), head.scale)
+            allowed = head.allowed(queries[i], key)
+            if allowed is not None:
+                slope = f.select(allowed, slope, constant(0, slope.type))
+            f.store_at(places[0], compute, weight)
+            f.store_at(places[1], compute, slope)
 
 
 def _of_queries(
