@@ -82,6 +82,15 @@ def fastest(op: Convolution) -> str:
     return best
 
 
+def weights_read(op: Convolution) -> float:
+    """How many times the bytes of its weights a convolution reads: Winograd's are transformed."""
+    name, _, tile = op.algorithm.removesuffix("_adjoint").partition("_")
+    if name != "winograd":
+        return 1.0
+    taps = (op.rhs.shape[op.roles.rhs.index(s)] for s in op.roles.spatial)
+    return prod((int(tile) + TAPS - 1) / TAPS for n in taps if n == TAPS)
+
+
 def _winograd_cost(shape: _Shape, tile: int, covered: tuple[int, ...], whole: bool) -> float | None:
     """Multiply-adds with tiles that cover these sizes; None where they do not and must."""
     tiles = points = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 from kgraph.ir import (
@@ -19,7 +20,6 @@ from kgraph.ir import (
     Value,
     bind_size,
     symbols_of,
-    users,
 )
 from kgraph.ir.cost import flops
 from kgraph.ir.ops.blocks import CHUNKS
@@ -163,32 +163,37 @@ def _sample(size: Size, batch: str) -> int:
     return found
 
 
-def peak_per_sample(fn: Function, batch: str) -> int:
-    """The most bytes that a sample has in use at a time, of the values that the function stores.
+def passing_by(ops: Sequence[Op], returned: Collection[Value]) -> set[Value]:
+    """The values that fusion leaves in registers.
 
-    What fusion leaves in registers does not count: repetitions, and what only one elementwise op
-    reads, at the index at which it was made.
+    Repetitions, and what only one elementwise op reads, at the index at which it was made.
     """
-    last = {v: at for at, op in enumerate(fn.ops) for v in op.operands}
-    readers = users(fn)
-    returned = set(fn.results)
+    readers: dict[Value, set[Op]] = {}
+    for op in ops:
+        for v in op.operands:
+            readers.setdefault(v, set()).add(op)
 
     def passes_by(v: Value) -> bool:
-        if v in returned:
-            return False
         if isinstance(v.op, BroadcastInDim | Iota):
             return True
         reads = readers.get(v, ())
-        return len(reads) == 1 and (
-            Fact.ELEMENTWISE in reads[0].facts and reads[0].results[0].shape == v.shape
+        return len(reads) == 1 and all(
+            Fact.ELEMENTWISE in op.facts and op.results[0].shape == v.shape for op in reads
         )
 
+    return {v for op in ops for v in op.results if v not in returned and passes_by(v)}
+
+
+def peak_per_sample(fn: Function, batch: str) -> int:
+    """The most bytes that a sample has in use at a time, of the values that the function stores."""
+    last = {v: at for at, op in enumerate(fn.ops) for v in op.operands}
+    passing = passing_by(fn.ops, fn.results)
     now = peak = 0
     weight = {
         v: bytes_per_sample(v.type, batch)
         for op in fn.ops
         for v in op.results
-        if carrier(v.type, batch) is not None and not passes_by(v)
+        if carrier(v.type, batch) is not None and v not in passing
     }
     for at, op in enumerate(fn.ops):
         now += sum(weight.get(v, 0) for v in op.results)

@@ -12,7 +12,9 @@ from collections.abc import Callable, Collection, Sequence
 from itertools import accumulate
 
 from kgraph.ir import Fact, Op, Value
-from kgraph.passes.carried import bytes_per_sample, carrier
+from kgraph.ir.ops.convolution import Convolution
+from kgraph.passes.algorithm import weights_read
+from kgraph.passes.carried import bytes_per_sample, carrier, passing_by
 
 
 class Cuts:
@@ -52,17 +54,21 @@ class Cuts:
         last = {v: at for at, op in enumerate(self._ops) for v in op.operands}
         last.update(dict.fromkeys(gives, n - 1))
         used, cross, self._weights = [0] * (n + 1), [0] * (n + 2), [0]
+        passing = passing_by(self._ops, gives)
         made: set[Value] = set()
         for at, op in enumerate(self._ops):
             for v in op.results:
                 size, end = self._bytes(v), last.get(v, at)
-                used[at] += size
-                used[end + 1] -= size
+                if v not in passing:
+                    used[at] += size
+                    used[end + 1] -= size
                 if op not in self._copied and v not in gives:
                     cross[at + 1] += size
                     cross[end + 1] -= size
             shared = {v for v in op.operands if v not in made and not self._bytes(v)}
             weights = sum(bytes_per_sample(v.type, self._batch) for v in shared)
+            if isinstance(op, Convolution):
+                weights = int(weights * weights_read(op))
             self._weights.append(self._weights[-1] + weights)
             made.update(op.results)
         self._used, self._cross = list(accumulate(used))[:n], list(accumulate(cross))
@@ -88,11 +94,12 @@ class Cuts:
         for at in range(lo + 1, hi):
             if Fact.CHEAP in self._ops[at].facts:
                 continue  # it belongs to what it follows
-            left = whole - 1 / self._block(before[at - lo - 1])
-            right = whole - 1 / self._block(behind[at - lo])
+            crossing = self._cross[at]  # stored there, even if it was passing by
+            left = whole - 1 / self._block(max(before[at - lo - 1], crossing))
+            right = whole - 1 / self._block(max(behind[at - lo], crossing))
             saved = left * (self._weights[at] - self._weights[lo])
             saved += right * (self._weights[hi] - self._weights[at])
-            best = max(best, (saved - 2 * self._cross[at], at), key=lambda found: found[0])
+            best = max(best, (saved - 2 * crossing, at), key=lambda found: found[0])
         return best[1]
 
     def _complete(self, at: int) -> None:
