@@ -28,6 +28,7 @@ from kgraph.ir.ops.contract import DotGeneral
 from kgraph.ir.ops.control import Scan
 from kgraph.ir.ops.convolution import Convolution
 from kgraph.ir.ops.shape import BroadcastInDim, DimSize, Iota
+from kgraph.passes.algorithm import weights_read
 
 AMBIGUOUS = -1
 _LENGTH = 64  # the value of a symbol other than the batch that is assumed where bytes are weighed
@@ -143,14 +144,18 @@ def bytes_per_sample(type_: TensorType, batch: str) -> int:
 
 
 def reuse_per_sample(fn: Function, batch: str) -> tuple[int, float]:
-    """The bytes of weights that contractions read, and how often a sample uses each on average."""
+    """The bytes of weights that contractions read, and how often a sample uses each on average.
+
+    The weights that Winograd's algorithm reads are those that it transformed.
+    """
     nbytes = elements = products = 0
     for op in fn.ops:
         shared = [
             v for v in op.operands if isinstance(v.op, Param) and carrier(v.type, batch) is None
         ]
         if shared and isinstance(op, DotGeneral | Convolution):
-            nbytes += sum(bytes_per_sample(v.type, batch) for v in shared)
+            grown = weights_read(op) if isinstance(op, Convolution) else 1
+            nbytes += int(grown * sum(bytes_per_sample(v.type, batch) for v in shared))
             elements += sum(_sample(v.type.size, batch) for v in shared)
             products += _sample(flops(op), batch) // 2
     return nbytes, products / max(1, elements)

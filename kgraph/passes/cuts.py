@@ -66,9 +66,8 @@ class Cuts:
                     cross[at + 1] += size
                     cross[end + 1] -= size
             shared = {v for v in op.operands if v not in made and not self._bytes(v)}
-            weights = sum(bytes_per_sample(v.type, self._batch) for v in shared)
-            if isinstance(op, Convolution):
-                weights = int(weights * weights_read(op))
+            grown = weights_read(op) if isinstance(op, Convolution) else 1
+            weights = int(grown * sum(bytes_per_sample(v.type, self._batch) for v in shared))
             self._weights.append(self._weights[-1] + weights)
             made.update(op.results)
         self._used, self._cross = list(accumulate(used))[:n], list(accumulate(cross))

@@ -6,6 +6,7 @@ from kgraph.ir import Builder, TensorType, symbol
 from kgraph.ir.ops.convolution import Convolution
 from kgraph.passes.algorithm import weights_read
 from kgraph.passes.cuts import Cuts
+from kgraph.passes.outline import Outline
 
 BATCH = symbol("batch")
 
@@ -52,3 +53,9 @@ def test_the_weights_of_a_convolution(algorithm, times, found):
     ops = [op for op in b.function(value).ops if isinstance(op, Convolution)]
     assert weights_read(ops[-1]) == times
     assert parts(ops, [value], lambda n: 16 if n <= 2048 else 1) == found
+
+
+def test_values_have_more_room_beside_many_weights():
+    outline = Outline(cache=1000)
+    assert outline.fitting(400, 16, weights=1000) == 2
+    assert outline.fitting(400, 16, weights=1001) == 4
