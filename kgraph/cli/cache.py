@@ -1,4 +1,4 @@
-"""`kgraph cache`: the programs that were compiled before."""
+"""`kgraph cache`: the programs and functions that were compiled before."""
 
 import datetime
 import sys
@@ -8,10 +8,13 @@ from kgraph.runtime import cache_folder, disk_cache
 
 def list_entries() -> None:
     """List the compiled programs: size, last use, key and name."""
-    entries = disk_cache().entries()
+    cache = disk_cache()
+    entries = cache.entries()
     for entry in entries:
         used = datetime.datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M")
         sys.stdout.write(f"{entry.nbytes:>10,}  {used}  {entry.digest[:12]}  {entry.name}\n")
+    count, nbytes = cache.functions()
+    sys.stdout.write(f"{nbytes:>10,}  of {count} functions that programs share\n")
     sys.stdout.write(f"{len(entries)} programs in {cache_folder()}\n")
 
 
@@ -22,5 +25,5 @@ def explain() -> None:
 
 
 def clear() -> None:
-    """Remove all compiled programs."""
+    """Remove all compiled programs and functions."""
     sys.stdout.write(f"{disk_cache().clear()} programs removed\n")

@@ -114,6 +114,17 @@ class NativeImage:
         )
 
 
+class CodeStore(Protocol):
+    """Keeps the machine code of functions under keys that say all that it depends on. Any trouble
+    is a miss."""
+
+    def get(self, key: str) -> bytes | None:
+        """What was put there, by this process or another."""
+
+    def put(self, items: Mapping[str, bytes]) -> None:
+        """Keeps the code of functions that were compiled."""
+
+
 class Backend(Protocol):
     """The functions of a backend's module."""
 
@@ -125,6 +136,7 @@ class Backend(Protocol):
         donate: Mapping[int, int],
         options: Options,
         threads: int = 1,
+        store: CodeStore | None = None,
     ) -> Executable | NativeImage:
         """Compiles a verified function.
 
@@ -134,6 +146,7 @@ class Backend(Protocol):
             donate: result -> the state parameter that it replaces, and whose memory it may take.
             options: what to compile with.
             threads: how many may be busy with it; the result does not depend on it.
+            store: where machine code may be found; the result does not depend on it.
         """
 
     def fingerprint(self, options: Options) -> Mapping[str, str]:

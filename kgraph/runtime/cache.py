@@ -1,9 +1,9 @@
 """Compiled programs on disk, so that the next process runs no pass and no compiler.
 
-A folder of files, one per program, named by the digest of everything that decides the code. Only
-this user can write
-there: its files are machine code. Any trouble with a file or the folder is a miss, with one line
-said at most.
+A folder of files, one per program, named by the digest of everything that decides the code, and one
+per function of these programs, for others that have it too; the thread pool is one. Only this user
+can write there: its files are machine code. Any trouble with a file or the folder is a miss, with
+one line said at most.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ import os
 import stat
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kgraph.runtime.digest import Key, pool_key
+from kgraph.runtime.digest import Key
 from kgraph.runtime.options import notice
 
 _MAGIC = b"kgraph1\n"
 _SUFFIX = ".kgc"
+_FUNCTION = ".kgf"
+_MOST_FUNCTIONS = 4096
 _MISS = "last-miss.json"
 _DEFAULT_LIMIT_MB = 512
 _STALE_SECONDS = 3600
@@ -75,20 +77,55 @@ class DiskCache:
             os.utime(path)
         return payloads
 
-    def put(self, key: Key, payloads: Sequence[bytes], name: str = "") -> None:
-        """Stores an entry, whole or not at all."""
-        try:
-            if not self._make_folder():
-                return
-            _write_whole(self._path(key.digest), _pack(key, payloads, name))
+    def put(
+        self,
+        key: Key,
+        payloads: Sequence[bytes],
+        name: str = "",
+        functions: tuple[int, int] | None = None,
+    ) -> None:
+        """Stores an entry, whole or not at all.
+
+        Args:
+            functions: how many were found, and how many compiled; noted for `explain`.
+        """
+        if self._write({self._path(key.digest): _pack(key, payloads, name)}):
+            self._note_miss(key, name, functions)
             self._evict()
-        except OSError as error:
-            notice(f"kgraph: cannot write to the cache folder {self.folder} ({error})")
+
+    def get_function(self, key: str) -> bytes | None:
+        """What `put_functions` stored under the key, or None."""
+        path = self.folder / (key + _FUNCTION)
+        try:
+            if not self._is_ours():
+                return None
+            data = path.read_bytes()
+            if _checksum(data[32:], key) != data[:32]:
+                raise DamagedError("it is truncated or damaged")
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            notice(f"kgraph: cannot use the cache file {path} ({error}); compiling again")
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        return data[32:]
+
+    def put_functions(self, items: Mapping[str, bytes]) -> None:
+        """Stores the code of functions; the next `put` sees to it that they are not too many."""
+        self._write(
+            {self.folder / (k + _FUNCTION): _checksum(code, k) + code for k, code in items.items()}
+        )
+
+    def functions(self) -> tuple[int, int]:
+        """How many functions are stored, and their bytes."""
+        sizes = [info.st_size for _, info in self._files(_FUNCTION)]
+        return len(sizes), sum(sizes)
 
     def entries(self) -> list[Entry]:
         """All entries that can be read, the last used first."""
         found = []
-        for path, info in self._files():
+        for path, info in self._files(_SUFFIX):
             with contextlib.suppress(OSError, ValueError, KeyError):
                 with path.open("rb") as file:
                     header, _ = _read_header(file.read(1 << 16))
@@ -100,12 +137,12 @@ class DiskCache:
         return sorted(found, key=lambda entry: -entry.used)
 
     def clear(self) -> int:
-        """Removes all entries; returns how many there were."""
+        """Removes all entries and functions; returns how many entries there were."""
         removed = 0
-        for path, _ in self._files():
+        for path, _ in self._files(_SUFFIX, _FUNCTION):
             with contextlib.suppress(OSError):
                 path.unlink()
-                removed += 1
+                removed += path.suffix == _SUFFIX
         with contextlib.suppress(OSError):
             (self.folder / _MISS).unlink()
         return removed
@@ -119,6 +156,9 @@ class DiskCache:
             return ["no miss is on record"]
         others = [e for e in self.entries() if e.digest != digest and len(e.parts) == len(parts)]
         title = f"the last miss: {name or 'a program'}, at {time.ctime(data['time'])}"
+        if data.get("functions"):
+            found, made = data["functions"]
+            title += f"; of its functions {found} were found, {made} compiled"
         if not others:
             return [title, "there was no entry of its kind to compare with"]
         # what is named like it and shares most is what it might have been expected to hit
@@ -148,8 +188,23 @@ class DiskCache:
             return None
         return payloads
 
-    def _note_miss(self, key: Key, name: str) -> None:
-        note = {"parts": key.parts, "digest": key.digest, "name": name, "time": time.time()}
+    def _write(self, files: Mapping[Path, bytes]) -> bool:
+        """Writes files, each whole or not at all; False where it cannot."""
+        try:
+            if files and not self._make_folder():
+                return False
+            for path, data in files.items():
+                _write_whole(path, data)
+        except OSError as error:
+            notice(f"kgraph: cannot write to the cache folder {self.folder} ({error})")
+            return False
+        return True
+
+    def _note_miss(self, key: Key, name: str, functions: tuple[int, int] | None = None) -> None:
+        note = {
+            "parts": key.parts, "digest": key.digest, "name": name, "time": time.time(),
+            "functions": functions,
+        }  # fmt: skip
         with contextlib.suppress(OSError):
             if self._make_folder():
                 _write_whole(self.folder / _MISS, json.dumps(note).encode())
@@ -167,12 +222,12 @@ class DiskCache:
             return False
         return True
 
-    def _files(self) -> list[tuple[Path, os.stat_result]]:
+    def _files(self, *suffixes: str) -> list[tuple[Path, os.stat_result]]:
         found = []
         with contextlib.suppress(OSError), os.scandir(self.folder) as items:
             for item in items:
                 with contextlib.suppress(OSError):
-                    if item.name.endswith(_SUFFIX):
+                    if item.name.endswith(suffixes):
                         found.append((Path(item.path), item.stat()))
                     elif (
                         item.name.startswith(".")
@@ -182,14 +237,18 @@ class DiskCache:
         return found
 
     def _evict(self) -> None:
-        files = self._files()
+        files = self._files(_SUFFIX, _FUNCTION)
         total = sum(info.st_size for _, info in files)
+        functions = sum(path.suffix == _FUNCTION for path, _ in files)
         for path, info in sorted(files, key=lambda item: item[1].st_mtime):
-            if total <= self.limit:
+            surplus = path.suffix == _FUNCTION and functions > _MOST_FUNCTIONS
+            if total <= self.limit and functions <= _MOST_FUNCTIONS:
                 break
-            with contextlib.suppress(OSError):
-                path.unlink()
-                total -= info.st_size
+            if total > self.limit or surplus:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+                    total -= info.st_size
+                    functions -= path.suffix == _FUNCTION
 
 
 class NoCache(DiskCache):
@@ -201,7 +260,19 @@ class NoCache(DiskCache):
     def get(self, key: Key, name: str = "") -> list[bytes] | None:
         return None
 
-    def put(self, key: Key, payloads: Sequence[bytes], name: str = "") -> None:
+    def put(
+        self,
+        key: Key,
+        payloads: Sequence[bytes],
+        name: str = "",
+        functions: tuple[int, int] | None = None,
+    ) -> None:
+        return
+
+    def get_function(self, key: str) -> bytes | None:
+        return None
+
+    def put_functions(self, items: Mapping[str, bytes]) -> None:
         return
 
 
@@ -230,21 +301,6 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path("~/.cache").expanduser()) / "kgraph"
 
 
-def pool_code() -> bytes:
-    """The object of the thread pool, from the cache or compiled now."""
-    from kgraph.codegen.llvm.fingerprint import compiler_version
-    from kgraph.codegen.llvm.pool import compile_pool
-    from kgraph.codegen.llvm.pool_text import pool_text
-
-    key, name = pool_key(pool_text(), compiler_version()), "thread pool"
-    cache = disk_cache()
-    if found := cache.get(key, name):
-        return found[0]
-    code = compile_pool()
-    cache.put(key, [code], name)
-    return code
-
-
 def differences(old: Sequence[tuple[str, str]], new: Sequence[tuple[str, str]]) -> list[str]:
     """A line for each part of two keys that differs; JSON objects field by field."""
     before, lines = dict(old), []
@@ -259,12 +315,8 @@ def differences(old: Sequence[tuple[str, str]], new: Sequence[tuple[str, str]]) 
                 for f in sorted({*fields_was, *fields})
                 if fields_was.get(f) != fields.get(f)
             ]
-        elif part in ("graph", "sources", "pool"):
-            what = {
-                "graph": "the traced graph",
-                "sources": "kgraph's own sources",
-                "pool": "the pool",
-            }
+        elif part in ("graph", "sources"):
+            what = {"graph": "the traced graph", "sources": "kgraph's own sources"}
             lines.append(f"{part}: {what[part]} changed")
         else:
             lines.append(f"{part}: was {was}, is {value}")
@@ -284,6 +336,11 @@ def _pack(key: Key, payloads: Sequence[bytes], name: str) -> bytes:
     text = json.dumps(header).encode()
     body = struct.pack("<I", len(text)) + text + b"".join(payloads)
     return _MAGIC + hashlib.sha256(body).digest() + body
+
+
+def _checksum(code: bytes, key: str) -> bytes:
+    """Of a function's code under its key."""
+    return hashlib.sha256(key.encode() + code).digest()
 
 
 def _read_header(data: bytes) -> tuple[dict[str, object], int]:

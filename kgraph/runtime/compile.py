@@ -12,6 +12,7 @@ from kgraph.ir import Function, IRError, TensorType
 from kgraph.runtime.cache import disk_cache
 from kgraph.runtime.collection import no_collection
 from kgraph.runtime.digest import Key, key_of
+from kgraph.runtime.functions import FunctionStore, forget_functions
 from kgraph.runtime.memory import MemoryCache
 from kgraph.runtime.options import default_options, notice
 from kgraph.runtime.program import Program, Runner
@@ -92,12 +93,14 @@ def _runners(
     found = _restored(key, donate, options, name) if native else None
     if found is None:
         ops = f"{len(fn.ops):,} op{'s' * (len(fn.ops) != 1)}"
+        disk = disk_cache()
+        store = FunctionStore(disk)
         with told_if_slow(f"compiling {name or 'a program'}, {ops}"), no_collection():
             compiled = backend.compile(
-                fn, state=state, donate=donate, options=options, threads=thread_count()
+                fn, state=state, donate=donate, options=options, threads=thread_count(), store=store
             )
         if isinstance(compiled, NativeImage):
-            disk_cache().put(key, [compiled.to_bytes()], name)
+            disk.put(key, [compiled.to_bytes()], name, (store.found, store.made))
             found = _native(compiled, donate, options)
         else:
             found = (ExecutableRunner(compiled), None)
@@ -144,8 +147,9 @@ def _with_search(runners: _Runners, names: Sequence[str]) -> _Runners:
 
 
 def clear_memory_cache() -> None:
-    """Forgets compiled programs; those in use go on."""
+    """Forgets compiled programs and their functions; those in use go on."""
     _memory.clear()
+    forget_functions()
 
 
 def load_backend(name: str) -> Backend:

@@ -71,11 +71,10 @@ def graph_text(fn: Function, locations: bool = False) -> str:
     return to_text(fn, locations=locations, labels=False)
 
 
-def pool_key(text: str, compiler: str) -> Key:
+def pool_key(text: str, compiler: str) -> str:
     """The key of the thread pool's object."""
-    graph = hashlib.sha256(text.encode()).hexdigest()
-    machine = f"{platform.system()} {platform.machine()}"
-    return Key((("pool", graph), ("machine", machine), ("compiler", compiler), ("format", FORMAT)))
+    parts = (text, platform.system(), platform.machine(), compiler, FORMAT)
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 @functools.cache

@@ -93,7 +93,7 @@ def shared_pool() -> Pool:
     with _lock:
         if _pool is None:
             from kgraph.codegen.llvm.pool import Pool
-            from kgraph.runtime.cache import pool_code
+            from kgraph.runtime.functions import pool_code
 
             _pool = Pool(pool_code(), thread_count())
         return _pool

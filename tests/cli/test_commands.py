@@ -194,7 +194,8 @@ def test_ops_and_passes(capsys):
 
 def test_cache(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("KGRAPH_CACHE_DIR", str(tmp_path))
-    assert "0 programs in" in output(capsys, "cache", "list")
+    listed = output(capsys, "cache", "list")
+    assert "0  of 0 functions that programs share\n0 programs in" in listed
     assert output(capsys, "cache", "explain")
     assert output(capsys, "cache", "clear") == "0 programs removed\n"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.metadata import version
 
+from kgraph.codegen.base import CodeStore
 from kgraph.codegen.options import Options
 from kgraph.ir import Function
 from kgraph.passes.base import run_passes
@@ -13,7 +14,13 @@ from kgraph.passes.pipeline import simplification
 
 
 def compile(
-    fn: Function, *, state: int, donate: Mapping[int, int], options: Options, threads: int = 1
+    fn: Function,
+    *,
+    state: int,
+    donate: Mapping[int, int],
+    options: Options,
+    threads: int = 1,
+    store: CodeStore | None = None,
 ) -> object:  # Backend
     """An executable of `fn`."""
     from kgraph.codegen.jax.executable import JaxExecutable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import hashlib
 import re
 import threading
 from collections import defaultdict
@@ -12,7 +13,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
+from kgraph.codegen.base import CodeStore
 from kgraph.codegen.llvm.bundle import bundle
+from kgraph.codegen.llvm.fingerprint import compiler_version
+from kgraph.codegen.llvm.link import MARK, Piece, can_split, link, split
 from kgraph.codegen.llvm.target import Target
 
 if TYPE_CHECKING:
@@ -57,32 +61,54 @@ def assembly(ir_text: str, target: Target) -> str:
 
 
 class Assembler:
-    """Compiles the modules of a program, each as soon as it is there.
+    """Compiles the parts of a program's module, each as soon as it is there, and links them.
 
-    With several threads that happens beside whoever writes the next one. A module's object does
-    not depend on that.
+    With several threads that happens beside whoever writes the next one. Functions that the store
+    has are not compiled again, and new ones are put there. What `finish` gives depends on neither.
     """
 
-    def __init__(self, target: Target, threads: int) -> None:
+    def __init__(self, target: Target, threads: int, store: CodeStore | None = None) -> None:
         self.target = target
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self._objects: list[bytes | Future[bytes]] = []
+        self._store = store if can_split(target) else None
+        self._compiler = f"{compiler_version()} {LLVM_OPTIONS} {CODEGEN_LEVEL} {MARK!r} {target}"
+        self._found: dict[str, Piece | None] = {}  # those that others may use, in order
+
+    def has(self, name: str) -> bool:
+        """Whether a function that is named by what it does need not be compiled."""
+        if name not in self._found:
+            data = None if self._store is None else self._store.get(self._key(name))
+            self._found[name] = None if data is None else Piece.from_bytes(data)
+        return self._found[name] is not None
 
     def add(self, ir_text: str) -> None:
-        """Compiles a module, or sees to it that it is compiled."""
+        """Compiles a part, or sees to it that it is compiled."""
         if self._pool is None:
             self._objects.append(compile_object(ir_text, self.target))
         else:
             self._objects.append(self._pool.submit(compile_object, ir_text, self.target))
 
     def finish(self) -> bytes:
-        """Waits, and gives the bundle of all objects.
+        """Waits, and gives the code of all parts, as `load` takes it.
 
         Raises:
             AssemblyError: a text is not valid LLVM IR.
         """
         done = [item if isinstance(item, bytes) else item.result() for item in self._objects]
-        return bundle(done)
+        if not self._found or not can_split(self.target):
+            return bundle(done)
+        new = {name: piece for code in done for name, piece in split(code).items()}
+        if self._store is not None:
+            kept = {self._key(name): new[name].to_bytes() for name in self._found if name in new}
+            self._store.put(kept)
+        pieces = {name: piece or new[name] for name, piece in self._found.items()}
+        entries = [name for name in new if name not in pieces]
+        return link({**pieces, **{name: new[name] for name in entries}}, entries)
+
+    def _key(self, name: str) -> str:
+        """Under which the store has a function: what it does, and all that makes its code."""
+        return hashlib.sha256(f"{name} {self._compiler}".encode()).hexdigest()
 
     def __enter__(self) -> Self:
         return self

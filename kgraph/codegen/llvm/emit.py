@@ -31,10 +31,11 @@ in an enclosing block are used again, so callers need not keep addresses themsel
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import final
+from typing import Protocol, final
 
 from kgraph.codegen.llvm.block import ALLOWED_SYMBOLS
 from kgraph.codegen.llvm.control import CarriedLoop, Choice, Control, WhileLoop
@@ -68,7 +69,7 @@ from kgraph.codegen.llvm.values import (
 __all__ = [
     "ALLOWED_SYMBOLS", "DOUBLE", "FLOAT", "I1", "I8", "I16", "I32", "I64", "PTR", "VOID",
     "CarriedLoop", "Choice", "Function", "Index", "Module", "Number",
-    "Operand", "Type", "View", "WhileLoop",
+    "Operand", "Parts", "Type", "View", "WhileLoop",
     "constant", "is_floating", "is_signed", "item_bytes", "memory_type", "poison",
     "register_type", "type_of", "vector_constant",
 ]  # fmt: skip
@@ -91,7 +92,6 @@ class Function(Control):
         name: str,
         parameters: Sequence[tuple[str, Type]],
         returns: Type,
-        internal: bool,
         noalias: bool,
         cold: bool,
     ) -> None:
@@ -104,7 +104,6 @@ class Function(Control):
         )
         names = [parameter for parameter, _ in parameters]
         self._named = dict(zip(names, self.parameters, strict=True))
-        self._internal = internal
         self._noalias = noalias
         self._cold = cold
         self._returned = False
@@ -136,11 +135,6 @@ class Function(Control):
         """Calls through a function pointer."""
         return self._call(pointer.text, returns, arguments)
 
-    def text(self) -> str:
-        """The finished definition."""
-        linkage = f"{self.module.linkage} " if self._internal else ""
-        return f"define {linkage}{self.returns.text} @{self.name}{self.body()}"
-
     @property
     def length(self) -> int:
         """Lines of the body."""
@@ -157,26 +151,36 @@ class Function(Control):
         return "\n".join([head, "entry:", *self._entry, *self._lines, "}"])
 
 
+class Parts(Protocol):
+    """Takes a long module in parts, and may have functions of it from elsewhere."""
+
+    def has(self, name: str) -> bool:
+        """Whether the function of this name, which says what it does, need not be written."""
+
+    def add(self, text: str) -> None:
+        """Takes a part."""
+
+
 class Module:
     """A module being written: functions and global constants for one target.
 
-    With `take`, it comes in parts: each is handed on as soon as it is long enough, `text` gives the
-    last, and their objects belong together. Global variables are then constants of each part.
+    With `parts`, it comes in parts: each is handed on as soon as it is long enough, and `text`
+    gives the last. Internal functions are then named by what they do, so that programs can share
+    their code. Global variables are constants of each part, also named by what they are.
     """
 
-    def __init__(self, target: Target, take: Callable[[str], None] | None = None) -> None:
+    def __init__(self, target: Target, parts: Parts | None = None) -> None:
         self.target = target
-        self.linkage = "internal" if take is None else "hidden"  # of functions not for others
         self.declarations: set[str] = set()
         self.signatures: dict[str, tuple[tuple[Type, ...], Type]] = {}
         self.private: set[str] = set()  # names whose functions are internal, whoever writes them
-        self._take = take
-        self._functions: list[Function] = []  # of the part that is being written
+        self._parts = parts
+        self._functions: list[tuple[str, str]] = []  # name and text, of the part being written
         self._length = 0
         self._globals: dict[str, str] = {}
         # Of functions that nobody outside calls by name: those that are written once for several.
         self._bodies: dict[tuple[Type, str], str] = {}
-        self._same: dict[str, str] = {}
+        self._written_as: dict[str, str] = {}
 
     def __contains__(self, name: str) -> bool:
         """Whether a function of this name exists."""
@@ -202,26 +206,39 @@ class Module:
         assert name not in self.signatures, name
         self.signatures[name] = (tuple(kind for _, kind in parameters), returns)
         internal = internal or name in self.private
-        function = Function(self, name, parameters, returns, internal, noalias, cold)
+        function = Function(self, name, parameters, returns, noalias, cold)
         yield function
         if not function._returned:
             assert returns is VOID, f"{name} returns {returns} but has no `ret`"
             function.ret()
-        if internal:
-            first = self._bodies.setdefault((returns, function.body()), name)
-            if first != name:
-                self._same[name] = first
+        text = function.body()
+        written = self._name_of(name, returns, text) if internal else name
+        if written != name:
+            self._written_as[name] = written
+            if written in self.signatures:
                 return
-        if self._take is not None and self._length > _PART:
-            self._take(self.text())
+            self.signatures[written] = self.signatures[name]
+        if internal and self._parts is not None and self._parts.has(written):
+            return
+        if self._parts is not None and self._length > _PART:
+            self._parts.add(self.text())
             self._functions, self._length = [], 0
-        self._functions.append(function)
+        linkage = f"{self._linkage} " if internal else ""
+        self._functions.append((written, f"define {linkage}{returns.text} @{written}{text}"))
         self._length += function.length
+
+    def _name_of(self, name: str, returns: Type, body: str) -> str:
+        """Of an internal function, as it is written: that of the first equal one; in parts a digest
+        of all that its text depends on. Callees and constants stand in the body by such names."""
+        if self._parts is None:
+            return self._bodies.setdefault((returns, body), name)
+        text = "\n".join((*self._head(), *self._tail(), returns.text, body))
+        return "f" + hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def address_of(self, name: str) -> Operand:
         """The pointer to a function of the module, for `Function.call_pointer` and C."""
         assert name in self.signatures, name
-        return Operand(PTR, "@" + self._same.get(name, name))
+        return Operand(PTR, "@" + self._written_as.get(name, name))
 
     def global_variable(self, name: str, text: str) -> Operand:
         """Defines `@name = <text>` once, such as `internal constant [2 x i32] [...]`."""
@@ -231,33 +248,47 @@ class Module:
 
     def text(self) -> str:
         """The module, or what was not handed on of it."""
-        functions = [function.text() for function in self._functions]
-        used = {name for text in functions for name in _NAMES.findall(text)}
-        used -= {function.name for function in self._functions}
+        used = {name for _, text in self._functions for name in _NAMES.findall(text)}
+        used -= {name for name, _ in self._functions}
         elsewhere = sorted(used & self.signatures.keys())
-        bits = 8 * self.target.vector_bytes
-        # Without `min-legal-vector-width` LLVM splits 512-bit vectors on CPUs that it thinks
-        # prefer narrower ones.
-        width = f'"prefer-vector-width"="{bits}" "min-legal-vector-width"="{bits}"'
         lines = [
-            f'target datalayout = "{self.target.layout}"',
-            f'target triple = "{self.target.triple}"',
+            *self._head(),
             "",
             *(f"@{name} = {text}" for name, text in self._globals.items() if name in used),
             *sorted(line for line in self.declarations if _NAMES.findall(line)[0] in used),
             *(self._declaration(name) for name in elsewhere),
             "",
-            *("\n" + text for text in functions),
+            *("\n" + text for _, text in self._functions),
             "",
+            *self._tail(),
+        ]
+        return "\n".join(lines) + "\n"
+
+    def _head(self) -> list[str]:
+        return [
+            f'target datalayout = "{self.target.layout}"',
+            f'target triple = "{self.target.triple}"',
+        ]
+
+    def _tail(self) -> list[str]:
+        bits = 8 * self.target.vector_bytes
+        # Without `min-legal-vector-width` LLVM splits 512-bit vectors on CPUs that it thinks
+        # prefer narrower ones.
+        width = f'"prefer-vector-width"="{bits}" "min-legal-vector-width"="{bits}"'
+        return [
             f"attributes #0 = {{ nounwind {width} }}",
             f"attributes #1 = {{ nounwind noinline optnone {width} }}",
             "!0 = distinct !{!0, !1, !2}",
             '!1 = !{!"llvm.loop.unroll.disable"}',
             '!2 = !{!"llvm.loop.vectorize.enable", i1 false}',
         ]
-        return "\n".join(lines) + "\n"
+
+    @property
+    def _linkage(self) -> str:
+        """Of functions that are not for others than the module, or its parts."""
+        return "internal" if self._parts is None else "hidden"
 
     def _declaration(self, name: str) -> str:
         parameters, returns = self.signatures[name]
         types = ", ".join(kind.text for kind in parameters)
-        return f"declare {self.linkage} {returns.text} @{name}({types}) nounwind"
+        return f"declare {self._linkage} {returns.text} @{name}({types}) nounwind"

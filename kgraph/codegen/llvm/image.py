@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from kgraph.codegen.base import NativeImage
+from kgraph.codegen.base import CodeStore, NativeImage
 from kgraph.codegen.llvm.assemble import Assembler
-from kgraph.codegen.llvm.emit import I32, I64, PTR, Function, Module, Operand, Type, constant
+from kgraph.codegen.llvm.emit import (
+    I32,
+    I64,
+    PTR,
+    Function,
+    Module,
+    Operand,
+    Parts,
+    Type,
+    constant,
+)
 from kgraph.codegen.llvm.fingerprint import target_of
 from kgraph.codegen.llvm.lower import Frame, Kernels, lower_body, plan_body, slab_of
 from kgraph.codegen.llvm.lower.nan import NanFinder
@@ -42,7 +52,13 @@ class Lowered:
 
 
 def compile(
-    fn: Graph, *, state: int, donate: Mapping[int, int], options: Options, threads: int = 1
+    fn: Graph,
+    *,
+    state: int,
+    donate: Mapping[int, int],
+    options: Options,
+    threads: int = 1,
+    store: CodeStore | None = None,
 ) -> NativeImage:
     """Compiles a verified function; see `codegen.base.Backend`.
 
@@ -51,7 +67,7 @@ def compile(
     """
     target = target_of(options)
     if options.find_nan:
-        return _searched(fn, target, options, threads)
+        return _searched(fn, target, options, Assembler(target, threads))
     passes = llvm_pipeline(inference=bool(state) and not donate, exact=options.exact)
     cut = next(i for i, p in enumerate(passes) if isinstance(p, Outline))
 
@@ -67,19 +83,20 @@ def compile(
         known = state + (len(graph.params) - len(fn.params))
     graph = run(graph, cut, len(passes))
     panels = panels_of(graph, known, target)
-    image = _image(graph, target, donate, panels, options, threads)
+    image = _image(graph, target, donate, panels, options, Assembler(target, threads, store))
     if early is None and not panels:
         return image
     early = early or Graph(fn.params[:state], (), (), f"{fn.name}.prepare")
-    return _with_prepare(image, run(early, cut, len(passes)), target, panels, threads)
+    early = run(early, cut, len(passes))
+    return _with_prepare(image, early, target, panels, Assembler(target, threads, store))
 
 
-def _searched(fn: Graph, target: Target, options: Options, threads: int) -> NativeImage:
+def _searched(fn: Graph, target: Target, options: Options, assembler: Assembler) -> NativeImage:
     """Each op by itself, with a search for NaN behind it; nothing is updated in place, so that the
     state before the step is there when it fails."""
     disabled = {*options.disabled, *_JOINING}
     graph = run_passes(fn, llvm_pipeline(), disabled=disabled, check=options.verify)
-    return _image(graph, target, {}, (), options, threads)
+    return _image(graph, target, {}, (), options, assembler)
 
 
 def _image(
@@ -88,10 +105,10 @@ def _image(
     donate: Mapping[int, int],
     panels: Sequence[Panels],
     options: Options,
-    threads: int,
+    assembler: Assembler,
 ) -> NativeImage:
-    with Assembler(target, threads) as assembler:
-        lowered = lower(fn, target, donate, panels, options, assembler.add)
+    with assembler:
+        lowered = lower(fn, target, donate, panels, options, assembler)
         assembler.add(lowered.text)
         code = assembler.finish()
     first = panels[0].param if panels else 0
@@ -110,11 +127,15 @@ def _image(
 
 
 def _with_prepare(
-    image: NativeImage, early: Graph, target: Target, panels: Sequence[Panels], threads: int
+    image: NativeImage,
+    early: Graph,
+    target: Target,
+    panels: Sequence[Panels],
+    assembler: Assembler,
 ) -> NativeImage:
     """The image with the function that makes its further parameters."""
-    with Assembler(target, threads) as assembler:
-        lowered = lower_prepare(early, target, panels, assembler.add)
+    with assembler:
+        lowered = lower_prepare(early, target, panels, assembler)
         assembler.add(lowered.text)
         code = assembler.finish()
     prepare = NativeImage(
@@ -134,13 +155,13 @@ def lower(
     donate: Mapping[int, int] | None = None,
     panels: Sequence[Panels] = (),
     options: Options = _PLAIN,
-    take: Callable[[str], None] | None = None,
+    parts: Parts | None = None,
 ) -> Lowered:
     """The module of a scheduled function; its entry is `kgraph_run`.
 
     `panels` are further parameters, between the others. The options say whether ops are
-    measured or searched for NaN. `take` gets parts of a long module, and the text is then the last
-    one.
+    measured or searched for NaN. `parts` takes the module in parts, and the text is then the
+    last one.
     """
     plan = plan_body(fn, target, donate)
     arena = plan.arena
@@ -149,7 +170,7 @@ def lower(
         stages[i] = arena
         arena = arena + (fn.results[i].type.nbytes + (ALIGNMENT - 1)) // ALIGNMENT * ALIGNMENT
     # What is found stands in a variable, which has to be in the part that writes it.
-    module = Module(target, None if options.profile or options.find_nan else take)
+    module = Module(target, None if options.profile or options.find_nan else parts)
     probes = Probes(module) if options.profile else None
     finder = NanFinder(module) if options.find_nan else None
     kernels = Kernels(module, probes, None if finder is None else finder.after)
@@ -172,11 +193,11 @@ def lower_prepare(
     early: Graph,
     target: Target,
     panels: Sequence[Panels],
-    take: Callable[[str], None] | None = None,
+    parts: Parts | None = None,
 ) -> Lowered:
     """The module of `prepare`: the results of `early`, then the panels."""
     plan = plan_body(early, target)
-    module = Module(target, take)
+    module = Module(target, parts)
     with _entry(Kernels(module), early.symbols) as (frame, buffers, base):
         ends = (len(early.params), len(early.params) + len(early.results))
         pointers = [_word(frame.f, buffers, i) for i in range(ends[1] + len(panels))]

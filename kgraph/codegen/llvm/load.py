@@ -12,7 +12,9 @@ from typing import Protocol
 
 from kgraph.codegen.llvm.block import ALLOWED_SYMBOLS
 from kgraph.codegen.llvm.bundle import objects_of
-from kgraph.codegen.llvm.elf import ObjectError, load_elf
+from kgraph.codegen.llvm.elf import load_elf
+from kgraph.codegen.llvm.elf_file import ObjectError
+from kgraph.codegen.llvm.link import MARK, load_linked
 
 _numbers = itertools.count()
 
@@ -25,16 +27,18 @@ class NativeCode(Protocol):
 
 
 def load(code: bytes, names: Sequence[str], keep: bool = False) -> NativeCode:
-    """Loads an object of this machine.
+    """Loads code for this machine.
 
     Args:
-        code: what `compile_object` gave, or a bundle of such, now or in another process.
+        code: what `compile_object` or an `Assembler` gave, now or in another process.
         names: the functions that will be asked for.
         keep: the code stays for the life of the process.
 
     Raises:
         ObjectError: the object is damaged, or it calls what is not on `ALLOWED_SYMBOLS`.
     """
+    if code.startswith(MARK):
+        return load_linked(code, resolve, keep)
     if sys.platform == "linux" and platform.machine() == "x86_64":
         return load_elf(code, resolve, keep)
     return load_by_llvm(code, names, keep)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from kgraph.codegen.base import CodeStore
 from kgraph.codegen.options import Options
 from kgraph.codegen.reference.executable import ReferenceExecutable
 from kgraph.ir import Function
@@ -12,7 +13,13 @@ __all__ = ["ReferenceExecutable", "compile", "fingerprint"]
 
 
 def compile(
-    fn: Function, *, state: int, donate: Mapping[int, int], options: Options, threads: int = 1
+    fn: Function,
+    *,
+    state: int,
+    donate: Mapping[int, int],
+    options: Options,
+    threads: int = 1,
+    store: CodeStore | None = None,
 ) -> ReferenceExecutable:
     """Nothing is compiled: the function runs as it was traced, and nothing is updated in place."""
     return ReferenceExecutable(fn)

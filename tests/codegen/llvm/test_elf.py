@@ -11,7 +11,8 @@ import pytest
 
 from kgraph.codegen.llvm.assemble import compile_object
 from kgraph.codegen.llvm.bundle import bundle, objects_of
-from kgraph.codegen.llvm.elf import ObjectError, load_elf
+from kgraph.codegen.llvm.elf import load_elf
+from kgraph.codegen.llvm.elf_file import ObjectError
 from kgraph.codegen.llvm.load import NativeCode, load, load_by_llvm, resolve
 from kgraph.codegen.llvm.pool_text import pool_target
 

@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from kgraph.codegen.llvm.assemble import Assembler, AssemblyError, compile_object
+from kgraph.codegen.llvm.assemble import AssemblyError, compile_object
 from kgraph.codegen.llvm.emit import (
     DOUBLE,
     FLOAT,
@@ -19,7 +19,6 @@ from kgraph.codegen.llvm.emit import (
     View,
     constant,
 )
-from kgraph.codegen.llvm.load import load
 from kgraph.codegen.llvm.target import HASWELL, detect
 from tests.codegen.llvm.native import Loaded, aligned, targets
 
@@ -106,48 +105,6 @@ def test_equal_private_functions_are_written_once():
     assert text.count("call i64 @first") == 2
     assert "define internal i64 @caller(i64 %n) #0" in text
     assert "define i64 @other(i64 %n) #1" in text
-
-
-def test_a_long_module_comes_in_parts():
-    parts: list[str] = []
-    module = Module(targets()[0], parts.append)
-    table = module.global_variable("table", "internal constant [1 x i64] [i64 7]")
-    names = [f"part{i}" for i in range(6)]
-    for i, name in enumerate(names):
-        with module.function(name, [("n", I64)], I64, internal=True) as f:
-            total = f.parameter("n")
-            for turn in range(700):
-                total = f.mul(f.add(total, turn + 1), i + 3)
-            f.ret(f.add(total, f.load_at(table, "int64")))
-    with module.function("whole", [("n", I64)], I64) as f:
-        f.ret(f.add(*[f.call(name, f.parameters) for name in (names[0], names[-1])]))
-    parts.append(module.text())
-    assert [part.count("\ndefine") for part in parts] == [2, 2, 2, 1]
-    assert "declare hidden i64 @part0(i64) nounwind" in parts[-1]
-    assert "@part1" not in parts[-1]
-    objects = []
-    for threads in (1, 3):
-        with Assembler(targets()[0], threads) as assembler:
-            for part in parts:
-                assembler.add(part)
-            objects.append(assembler.finish())
-    assert objects[0] == objects[1]
-    code = load(objects[0], ("whole",))
-    whole = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(code.address("whole"))
-
-    def turns(n: int, factor: int) -> int:
-        for turn in range(700):
-            n = (n + turn + 1) * factor
-        return n + 7
-
-    assert (whole(5) - turns(5, 3) - turns(5, 8)) % 2**64 == 0
-
-
-def test_what_llvm_refuses_on_a_thread_is_an_error():
-    with Assembler(HASWELL, 2) as assembler:
-        assembler.add("define void @broken() { nonsense }")
-        with pytest.raises(AssemblyError, match="nonsense"):
-            assembler.finish()
 
 
 def test_a_refused_text_names_line_and_function():
