@@ -2,7 +2,8 @@
 
 A pooling with a window of a few elements is a chain of elementwise ops on slices, one for each
 place in the window: fusion makes one loop of them. Its gradient puts each window's share back with
-a padding that has holes.
+a padding that has holes. What a convolution of one tap reads with its strides is a slice, and the
+rest is a matrix product.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import ClassVar
 
 from kgraph.ir import Builder, Function, Size, Value, is_nonnegative, is_positive
 from kgraph.ir.ops.common import identity
+from kgraph.ir.ops.convolution import Convolution
 from kgraph.ir.ops.window import ReduceWindow, SelectAndScatter
 from kgraph.passes.base import Pass
 from kgraph.passes.rewrite import RuleSet, rewrite
@@ -34,8 +36,8 @@ windows = RuleSet("windows")
 class SliceWindows(Pass):
     """Writes windows of up to 32 elements, and their gradients, as elementwise ops on slices.
 
-    Exact but for the rounding of 16-bit sums, which stay as they are. After it, only large windows
-    are left.
+    So it does convolutions of one tap, and the gradients of their weights. Exact but for the
+    rounding of 16-bit sums, which stay as they are. After it, only large windows are left.
     """
 
     name: ClassVar[str] = "slice_windows"
@@ -128,6 +130,54 @@ def _put(b: Builder, share: Value, tap: tuple[int, ...], op: SelectAndScatter) -
         share, b.constant(0, share.dtype), low, high, tuple(s - 1 for s in op.strides)
     )
     return found
+
+
+@windows
+def strided_tap_to_slice(op: Convolution, b: Builder) -> Value | None:
+    """convolution(x, one tap, strides=s)  ->  convolution(slice(x, s), one tap)"""
+    roles, ones = op.roles, (1,) * len(op.strides)
+    taps = [op.rhs.shape[roles.rhs.index(s)] for s in roles.spatial]
+    if op.strides == ones or any(n != 1 for n in taps) or not _reads_in_place(op):
+        return None
+    if any(pair != (0, 0) for pair in op.padding):
+        return None
+    sizes = [op.result.shape[roles.out.index(s)] for s in roles.spatial]
+    made = op.with_fields(lhs=_sparse(op, sizes, op.strides, b), strides=ones)
+    return b.append(made)[0]
+
+
+@windows
+def gradient_of_strided_tap_to_slice(op: Convolution, b: Builder) -> Value | None:
+    """convolution(x, dy, rhs_dilation=s) with one result  ->  convolution(slice(x, s), dy)"""
+    roles, ones = op.roles, (1,) * len(op.strides)
+    taps = [op.result.shape[roles.out.index(s)] for s in roles.spatial]
+    if op.rhs_dilation == ones or any(n != 1 for n in taps) or not _reads_in_place(op):
+        return None
+    sizes = [op.rhs.shape[roles.rhs.index(s)] for s in roles.spatial]
+    read = [(n - 1) * d + 1 for n, d in zip(sizes, op.rhs_dilation, strict=True)]
+    whole = [op.lhs.shape[roles.lhs.index(s)] for s in roles.spatial]
+    if any(pair != (0, n - m) for pair, n, m in zip(op.padding, read, whole, strict=True)):
+        return None
+    lhs = _sparse(op, sizes, op.rhs_dilation, b)
+    nothing = ((0, 0),) * len(ones)
+    made = op.with_fields(lhs=lhs, rhs_dilation=ones, strides=ones, padding=nothing)
+    return b.append(made)[0]
+
+
+def _reads_in_place(op: Convolution) -> bool:
+    """Is it a product of what it reads, neither spread nor turned?"""
+    groups = op.feature_groups == op.batch_groups == 1
+    return groups and set(op.lhs_dilation) == {1} and not any(op.reversal)
+
+
+def _sparse(op: Convolution, sizes: Sequence[Size], steps: Sequence[int], b: Builder) -> Value:
+    """So many elements of the left operand's spatial dims, so far apart."""
+    roles = op.roles.lhs
+    places = [roles.index(s) for s in op.roles.spatial]
+    shape, strides = list(op.lhs.shape), [1] * len(roles)
+    for d, size, step in zip(places, sizes, steps, strict=True):
+        shape[d], strides[d] = size, step
+    return _at(b, op.lhs, (0,) * len(roles), tuple(shape), strides)
 
 
 def _padded(

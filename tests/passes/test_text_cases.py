@@ -23,6 +23,7 @@ from kgraph.passes.simplify import Simplify
 from kgraph.passes.sink import SinkSteps
 from kgraph.passes.specialize import FoldScales
 from kgraph.passes.trim import TrimRegions
+from kgraph.passes.windows import SliceWindows
 from tests.harness import TextCase, check_pass, text_cases
 
 HERE = Path(__file__).parent
@@ -41,6 +42,7 @@ FILES: dict[str, tuple[Pass, float]] = {
     "hoist.kg": (HoistSteps(), 1e-6),
     "sink.kg": (SinkSteps(), 1e-5),
     "layout.kg": (ChannelsLast(), 1e-6),
+    "windows.kg": (SliceWindows(), 1e-6),
     "algorithm.kg": (ChooseAlgorithm(), 0),
     "fuse.kg": (Fuse(), 0),
     "gates.kg": (FuseGates(), 0),
