@@ -134,6 +134,7 @@ class _Winograd:
             x = f.offset(f.parameter("x"), f.mul(image, spec.x_steps()[0]), dtype)
             to = f.offset(v, f.mul(tile, reading.width(target)), dtype)
             f.call(read, [x, patch, row, column, to])
+        self._clear_behind(v, count)
         f.call(self._products(), [v, f.parameter("w"), m, count])
         write = self._write()
         extra = [f.parameter(item) for item, _ in spec.extra]
@@ -142,11 +143,27 @@ class _Winograd:
             source = f.offset(m, f.mul(tile, spec.width(target)), dtype)
             f.call(write, [source, f.parameter("y"), image, row, column, *extra])
 
+    def _clear_behind(self, v: Operand, count: Operand) -> None:
+        """Zeros in the rows of V behind the last tile that products compute too: of what happens to
+        lie there, denormal numbers would cost a hundred times as much.
+        """
+        f, spec, dtype = self.f, self.spec, self.spec.dtype
+        plane, width = spec.planes(f.target)[0], spec.reading().width(f.target)
+        high, low = spec.heights(f.target)
+        rest = f.srem(count, high)
+        behind = f.sub(f.select(f.compare("GT", rest, low), high, low), rest)
+        with (
+            f.when(f.compare("GT", rest, 0)),
+            f.loop(0, spec.points, name="point") as point,
+        ):
+            to = f.offset(v, f.add(f.mul(point, plane), f.mul(count, width)), dtype)
+            f.fill_bytes(to, 0, f.mul(behind, width * item_bytes(dtype)))
+
     def _products(self) -> str:
         """`name(v, u, m, count)`: the matrix products of all points over `count` tiles."""
         name, spec = f"{self.f.name}.products", self.spec
         shape = spec.shape(self.f.target)
-        low = (shape.rows + 1) // 2
+        low = spec.heights(self.f.target)[1]
         kernels = {height: self._tile(height) for height in (shape.rows, low)}
         head = [("v", PTR), ("u", PTR), ("m", PTR), ("count", I64)]
         with self.module.function(name, head, internal=True) as f:

@@ -70,6 +70,11 @@ class WinogradSpec(ConvSpec):
             most = STREAMED_TILES
         return max(1, most // height) * height
 
+    def heights(self, target: Target) -> tuple[int, int]:
+        """Rows of the two register tiles."""
+        rows = self.shape(target).rows
+        return rows, (rows + 1) // 2
+
     def images(self, target: Target) -> int:
         """Images of a block of the adjoint form."""
         return max(1, self.rows(target) // self.tiles)

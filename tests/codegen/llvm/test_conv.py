@@ -57,7 +57,8 @@ def arrays(dims, channels: int, features: int, groups: int, dtype: str, batch: i
     return [random.standard_normal(shape).astype(kind) for shape in shapes]
 
 
-def run(target, spec: ConvSpec, x, w, y, parts: int = 3, extra=()) -> None:
+def run(target, spec: ConvSpec, x, w, y, parts: int = 3, extra=()) -> np.ndarray:
+    """Computes y; returns the scratch memory."""
     module = Module(target)
     emit_pack_weights(module, "pack", spec)
     emit_conv(module, "conv", spec)
@@ -70,6 +71,7 @@ def run(target, spec: ConvSpec, x, w, y, parts: int = 3, extra=()) -> None:
     steps = [units * i // parts for i in range(parts + 1)]
     for lo, hi in itertools.pairwise(steps):
         loaded("conv", x, packed, y, scratch, lo, hi, *extra)
+    return scratch
 
 
 def check(target, dims, channels, features, groups=1, dtype="float32", batch=2, **options) -> None:

@@ -94,6 +94,25 @@ def test_weights_larger_than_the_cache(target):
 
 
 @widest
+@pytest.mark.parametrize("batch", [1, 3, 13])
+def test_rows_behind_the_last_tile_are_zeros(target, batch):
+    """They take part in products: what lies there may be denormal, or raise flags."""
+    spec = winograd_of(ConvSpec((make_dim(6, 3), make_dim(6, 3)), 16, 16), 4, False)
+    x, w = arrays(spec.dims, 16, 16, 1, "float32", batch)
+    y = np.zeros((batch, 4, 4, 16), np.float32)
+    scratch = run(target, spec, x, w, y, parts=1).view(np.float32)
+    low, high = sorted(spec.heights(target))
+    first = -scratch.ctypes.data % 64 // 4
+    plane, width = spec.planes(target)[0], spec.reading().width(target)
+    tail = batch % high
+    rows = batch - tail + (0 if tail == 0 else low if tail <= low else high)
+    for point in range(spec.points):
+        start = first + point * plane
+        behind = scratch[start + batch * width : start + rows * width]
+        assert not behind.any()
+
+
+@widest
 def test_float64(target):
     check(target, SAME, 5, 19, 4, dtype="float64")
     check(target, (make_dim(8, 3, low=2, high=2),), 5, 19, 4, adjoint=True, dtype="float64")
