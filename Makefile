@@ -10,7 +10,8 @@ SOURCES := $(wildcard kgraph tests tools benchmarks examples)
 # What `make bench` compares with, in an environment of its own. PyTorch's index has builds for CPUs.
 BENCH_VENV ?= .venv-bench
 BENCH_BIN := $(BENCH_VENV)/bin
-BENCH_PEERS := torch==2.13.0+cpu onnx onnxscript onnxruntime openvino keras jax matplotlib
+BENCH_TORCH := torch==2.13.0+cpu
+BENCH_PEERS := torch onnx onnxscript onnxruntime openvino keras jax matplotlib
 BENCH_INDEX := https://download.pytorch.org/whl/cpu
 BENCH_RUN = $(BENCH_BIN)/python -m benchmarks
 
@@ -61,6 +62,8 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt $(VENV)/.created
 
 $(BENCH_VENV)/.installed: pyproject.toml benchmarks/constraints.txt
 	$(PYTHON) -m venv $(BENCH_VENV)
-	$(BENCH_BIN)/pip install --quiet --disable-pip-version-check --extra-index-url $(BENCH_INDEX) \
+	$(BENCH_BIN)/pip install --quiet --disable-pip-version-check --no-deps \
+		--extra-index-url $(BENCH_INDEX) $(BENCH_TORCH)
+	$(BENCH_BIN)/pip install --quiet --disable-pip-version-check \
 		--constraint benchmarks/constraints.txt --editable . $(BENCH_PEERS)
 	@touch $@
