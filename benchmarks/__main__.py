@@ -14,6 +14,7 @@ from benchmarks.jobs import Job, prepared
 
 LATENCY = ("call", "convnet", "mlp", "lstm", "mobilenet")
 COMPILED = ("convnet", "mlp", "lstm", "transformer", "mobilenet")
+FITTED = ("convnet", "mlp")
 QUICK = ("convnet", "mlp", "lstm", "transformer")
 SIZES = [2**i for i in range(10)]
 KERAS = ("kgraph", "keras")
@@ -80,6 +81,18 @@ def convolve(asked: argparse.Namespace) -> Found:
     return table(TORCH, rows())
 
 
+def fitting(asked: argparse.Namespace) -> Found:
+    """Milliseconds of a step within `fit`, in fresh processes."""
+
+    def measured() -> Any:
+        for name in [name for name in FITTED if name in asked.rows]:
+            for n in asked.threads:
+                found = processes.fit_milliseconds(name, n, KERAS, asked.rounds)
+                yield f"{name}, threads: {n}", found
+
+    return report.pairs("step in fit, ms", KERAS, measured())
+
+
 def compiling(asked: argparse.Namespace) -> Found:
     """Seconds of the first call beyond a steady one, in a fresh process, nothing cached."""
     names = COMPILED if asked.rows == models.NAMES else asked.rows
@@ -114,6 +127,7 @@ MODES: dict[str, Callable[[argparse.Namespace], Found]] = {
     "infer": infer,
     "train": train,
     "latency": latency,
+    "fit": fitting,
     "convolutions": convolve,
     "compile": compiling,
     "start": start,
@@ -137,7 +151,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", nargs="+", type=int, help="instead of the rows' own")
     parser.add_argument("--turns", type=int, default=Effort.turns, help="of each peer")
     parser.add_argument("--seconds", type=float, default=Effort.seconds, help="of a turn, or more")
-    parser.add_argument("--rounds", type=int, default=3, help="processes for compile and start")
+    parser.add_argument("--rounds", type=int, default=3, help="processes for fit, compile, start")
     parser.add_argument("--quick", action="store_true", help="the main rows only, few turns")
     parser.add_argument("--json", type=Path, help="where to write the numbers")
     parser.add_argument("--plot", type=Path, help="where to draw the ratios")

@@ -1,4 +1,4 @@
-"""Measurements that need a fresh process each: first call, first result, memory.
+"""Measurements that need a fresh process each: first call, first result, `fit`, memory.
 
 python -m benchmarks.processes WHAT PEER JOB WARM_UP, for the processes themselves
 """
@@ -14,9 +14,13 @@ from dataclasses import asdict
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+
 from benchmarks.jobs import ROOT, Job, prepared, processors
 from benchmarks.models import network
 from benchmarks.peers import environment
+
+STEPS = 32  # of an epoch of `fit`
 
 
 def child(what: str, peer: str, jobs: Sequence[Job], cache: str) -> Any:
@@ -56,6 +60,19 @@ def first_result_seconds(peers: Sequence[str], rounds: int) -> dict[str, float]:
     return {peer: min(seconds[1:]) for peer, seconds in found.items()}
 
 
+def fit_milliseconds(
+    name: str, threads: int, peers: Sequence[str], rounds: int
+) -> dict[str, float]:
+    """Of a step within `fit`, on arrays in memory; the first epoch does not count."""
+    job = prepared(Job(name, "train", network(name).batch, threads))
+    found: dict[str, list[float]] = {peer: [] for peer in peers}
+    for _ in range(rounds):
+        for peer in peers:
+            with tempfile.TemporaryDirectory() as cache:
+                found[peer].append(child("fitting", peer, [job], cache))
+    return {peer: min(milliseconds) for peer, milliseconds in found.items()}
+
+
 def memory(name: str, peers: Sequence[str]) -> dict[str, dict[str, float]]:
     """Megabytes of a training step, and of the whole process at its peak."""
     job = prepared(Job(name, "train", network(name).batch, 1))
@@ -75,6 +92,19 @@ def first_result(peer: str, job: Job) -> float:
     keras = import_module(peer)
     job.network.build(keras).predict_on_batch(x)
     return time.perf_counter() - started
+
+
+def fitting(peer: str, job: Job) -> float:
+    from benchmarks.peers.keras_like import ready
+
+    model = ready(import_module(peer), job)
+    x, y = (np.concatenate([array] * STEPS) for array in (job.inputs(), job.targets()))
+    found = []
+    for _ in range(3):
+        started = time.perf_counter()
+        model.fit(x, y, batch_size=job.batch, epochs=1, verbose=0)
+        found.append(time.perf_counter() - started)
+    return 1e3 * min(found[1:]) / STEPS
 
 
 def peak(name: str, job: Job) -> dict[str, float]:
@@ -102,6 +132,6 @@ def resident(field: str) -> float:
 
 
 if __name__ == "__main__":
-    os.sched_setaffinity(0, processors(1))
     made = [Job(**json.loads(text)) for text in sys.argv[3:]]
+    os.sched_setaffinity(0, processors(made[0].threads))
     print(json.dumps(globals()[sys.argv[1]](sys.argv[2], *made)))
