@@ -105,7 +105,7 @@ def in_regions(fn: Function, change: Callable[[Function], Function]) -> Function
     """`fn` with `change` applied to the regions of its ops; `fn` itself where nothing changes."""
     if not any(op.region_fields for op in fn.ops):
         return fn
-    return replace_ops(fn, lambda op: _with_regions(op, change) if op.region_fields else op)
+    return replace_ops(fn, lambda op: with_regions(op, change) if op.region_fields else op)
 
 
 def replace_ops(fn: Function, replace: Callable[[Op], Op]) -> Function:
@@ -123,7 +123,8 @@ def replace_ops(fn: Function, replace: Callable[[Op], Op]) -> Function:
     return Function(fn.params, tuple(ops), tuple(env[v] for v in fn.results), fn.name)
 
 
-def _with_regions(op: Op, change: Callable[[Function], Function]) -> Op:
+def with_regions(op: Op, change: Callable[[Function], Function]) -> Op:
+    """`op` with `change` applied to its regions; `op` itself where nothing changes."""
     changes: dict[str, object] = {}
     for name, many in op.region_fields:
         old = op.__dict__[name]

@@ -16,6 +16,7 @@ from kgraph.passes.gates import FuseGates
 from kgraph.passes.hoist import HoistSteps
 from kgraph.passes.layout import ChannelsLast
 from kgraph.passes.outline import Outline
+from kgraph.passes.rows import FuseRows
 from kgraph.passes.scans import MergeScans
 from kgraph.passes.share import ShareSteps
 from kgraph.passes.simplify import Simplify
@@ -84,5 +85,6 @@ def llvm_pipeline(inference: bool = False, exact: bool = False) -> tuple[Pass, .
         Outline(),  # before fusion, which treats a region's body as any function
         Decompose(keep=LLVM_KEEPS),  # other moments of a block, and those outside of regions
         Fuse(),  # it makes kernels of what is left
-        FuseGates(),  # last: it joins two of these kernels
+        FuseRows(),  # it joins some of these kernels
+        FuseGates(),  # last: it joins two of these kernels, none of them of rows
     )

@@ -17,6 +17,7 @@ from kgraph.passes.gates import FuseGates
 from kgraph.passes.hoist import HoistSteps
 from kgraph.passes.layout import ChannelsLast
 from kgraph.passes.outline import Outline
+from kgraph.passes.rows import FuseRows
 from kgraph.passes.scans import MergeScans
 from kgraph.passes.share import ShareSteps
 from kgraph.passes.simplify import Simplify
@@ -45,6 +46,7 @@ FILES: dict[str, tuple[Pass, float]] = {
     "windows.kg": (SliceWindows(), 1e-6),
     "algorithm.kg": (ChooseAlgorithm(), 0),
     "fuse.kg": (Fuse(), 0),
+    "rows.kg": (FuseRows(), 0),
     "gates.kg": (FuseGates(), 0),
     "outline.kg": (Outline(), 1e-6),
     "specialize.kg": (FoldScales(), 1e-5),

@@ -12,6 +12,7 @@ from kgraph.codegen.llvm.image import lower
 from kgraph.codegen.llvm.target import Target, host
 from kgraph.ir import Array, Function, bind, evaluate, sizes_of
 from kgraph.passes.fuse import Fuse
+from kgraph.passes.rows import FuseRows
 from kgraph.runtime.native import NativeRunner
 from tests.codegen.llvm.native import aligned
 
@@ -46,7 +47,7 @@ def native(fn: Function, target: Target | None = None, fuse: bool = False) -> Na
 def image(fn: Function, target: Target | None = None, fuse: bool = False) -> NativeImage:
     """The function's ops, as they are or fused, as machine code."""
     target = target or host()
-    scheduled = Fuse().run(fn) if fuse else fn
+    scheduled = FuseRows().run(Fuse().run(fn)) if fuse else fn
     lowered = lower(scheduled, target)
     return NativeImage(
         compile_object(lowered.text, target),

@@ -11,6 +11,7 @@ from kgraph.codegen.llvm.lower.frame import Frame
 from kgraph.codegen.llvm.lower.loop_ops import as_body
 from kgraph.codegen.llvm.lower.loops import launch_loop
 from kgraph.codegen.llvm.lower.reduce import launch_reduce, reduce_scratch
+from kgraph.codegen.llvm.lower.rows import is_of_rows, launch_rows, rows_slab
 from kgraph.codegen.llvm.lower.table import lowers, wants_scratch, wants_slab
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Function, Op, Size
@@ -34,6 +35,8 @@ def lower_fusion(frame: Frame, op: Fusion) -> None:
     hero = hero_of(op.body)
     if hero is None:
         launch_loop(frame, op.body, op.inputs, op.results)
+    elif isinstance(hero, Reduce) and is_of_rows(op.body):
+        launch_rows(frame, op.body, op.inputs, op.results)
     elif isinstance(hero, Reduce):
         launch_reduce(frame, frame.scratches.get(op), op.body, op.inputs, op.results)
     else:
@@ -47,7 +50,7 @@ def fusion_scratch(op: Fusion, target: Target) -> Size:
     if hero is None:
         return 0
     if isinstance(hero, Reduce):
-        return reduce_scratch(op.body, target)
+        return 0 if is_of_rows(op.body) else reduce_scratch(op.body, target)
     return contraction_scratch(op, hero, target)
 
 
@@ -55,7 +58,11 @@ def fusion_scratch(op: Fusion, target: Target) -> Size:
 def fusion_slab(op: Fusion, target: Target) -> Size:
     """What a tile wants for itself."""
     hero = hero_of(op.body)
-    return 0 if hero is None or isinstance(hero, Reduce) else contraction_slab(op, hero, target)
+    if hero is None:
+        return 0
+    if isinstance(hero, Reduce):
+        return rows_slab(op.body, target) if is_of_rows(op.body) else 0
+    return contraction_slab(op, hero, target)
 
 
 @lowers(Reduce)

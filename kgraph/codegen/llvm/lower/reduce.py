@@ -47,7 +47,7 @@ def _launch(
     """Runs the kernel and, where there are chunks, the one that combines them."""
 
     def write(k: Kernel) -> None:
-        ReductionKernel(plan, k).write()
+        ReductionKernel.of(plan, k).write()
 
     f = frame.f
     sizes = plan.sizes(frame)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from kgraph.codegen.llvm.emit import Operand, constant, is_floating, register_type
@@ -13,7 +14,7 @@ from kgraph.codegen.llvm.lower.hoist import Hoisting
 from kgraph.codegen.llvm.lower.index import ALWAYS, ZERO, Axis, Guard, Index
 from kgraph.codegen.llvm.lower.reduction import CHUNKS, Reduction
 from kgraph.codegen.llvm.lower.tiling import strips
-from kgraph.ir import numpy_dtype
+from kgraph.ir import TensorType, Value, numpy_dtype
 from kgraph.ir.ops.common import identity
 from kgraph.ir.ops.reduce import Reduce
 
@@ -22,21 +23,55 @@ _BLOCK = 256  # turns of a loop between which partial sums start anew
 Sums: TypeAlias = "tuple[Operand, ...]"
 
 
-class ReductionKernel:
-    """One reduction kernel being written."""
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """Where a value of the space lies that a kernel writes or has written: it has these `dims`."""
 
-    def __init__(self, plan: Reduction, k: Kernel) -> None:
+    value: Value
+    base: Operand
+    type: TensorType
+    dims: tuple[int, ...]
+
+
+class ReductionKernel:
+    """One reduction kernel being written.
+
+    `stores` are written beside the sums, `reads` are read rather than computed.
+    """
+
+    def __init__(
+        self,
+        plan: Reduction,
+        k: Kernel,
+        evaluator: Evaluator,
+        stores: Sequence[Stored],
+        reads: Sequence[Stored] = (),
+    ) -> None:
         self.plan, self.k, self.f = plan, k, k.f
-        body = plan.body
-        ends = (len(body.params), len(body.params) + len(body.results))
-        inputs = k.arguments[: ends[0]]
-        self.outputs = dict(zip(body.results, k.arguments[ends[0] : ends[1]], strict=True))
-        self.partials = k.arguments[ends[1]] if plan.chunk else None
         self.sizes = plan.sizes(k)
-        self.evaluator = Evaluator(k, body, dict(zip(body.params, inputs, strict=True)), plan.lanes)
-        self.extras = [v for v in body.results if not isinstance(v.op, Reduce)]
+        self.evaluator = evaluator
+        self.stores, self.reads = stores, reads
+        self.outputs: dict[Value, Operand] = {}
+        self.partials: Operand | None = None
         self.chunk = k.f.index(0)
         self.range: tuple[Operand, Operand] | None = None
+
+    @staticmethod
+    def of(plan: Reduction, k: Kernel) -> ReductionKernel:
+        """The kernel that was launched with a plan's inputs, outputs and partial results."""
+        body = plan.body
+        ends = (len(body.params), len(body.params) + len(body.results))
+        inputs = dict(zip(body.params, k.arguments[: ends[0]], strict=True))
+        outputs = dict(zip(body.results, k.arguments[ends[0] : ends[1]], strict=True))
+        stores = [
+            Stored(v, outputs[v], v.type, tuple(range(v.type.rank)))
+            for v in body.results
+            if not isinstance(v.op, Reduce)
+        ]
+        kernel = ReductionKernel(plan, k, Evaluator(k, body, inputs, plan.lanes), stores)
+        kernel.outputs = outputs
+        kernel.partials = k.arguments[ends[1]] if plan.chunk else None
+        return kernel
 
     def write(self) -> None:
         plan, f = self.plan, self.f
@@ -98,9 +133,13 @@ class ReductionKernel:
     # Vectors along reduced columns ------------------------------------------------------------
 
     def _row(self, axes: list[Axis]) -> None:
-        """A row of results: vectors of partial results, combined at the end."""
+        """A row of results."""
+        known = dict(zip(self.plan.kept, axes, strict=False))
+        self._store(known, self.row(known), ALWAYS)
+
+    def row(self, known: dict[int, Axis]) -> list[Operand]:
+        """The results of a row: vectors of partial results, combined at the end."""
         plan, f = self.plan, self.f
-        known = dict(zip(plan.kept, axes, strict=False))
         outer, last = plan.reduced[:-1], len(plan.space.runs) - 1
 
         def column(found: dict[int, Axis]) -> Sums:
@@ -120,7 +159,7 @@ class ReductionKernel:
                 pairs = zip(mine[:half], mine[half : 2 * half], strict=True)
                 mine = [combine(f, op.kind, dtype, x, y) for x, y in pairs] + mine[2 * half :]
             results.append(self._lanes(op.kind, dtype, mine[0]))
-        self._store(known, results, ALWAYS)
+        return results
 
     def _lanes(self, kind: str, dtype: str, vector: Operand) -> Operand:
         return self.f.reduce_lanes(vector, lambda x, y: combine(self.f, kind, dtype, x, y))
@@ -247,19 +286,25 @@ class ReductionKernel:
 
     def _combined(self, xs: Sequence[Operand], ys: Sequence[Operand]) -> Sums:
         reduces = self.plan.reduces
+        each = reduces * (len(xs) // max(len(reduces), 1))
         return tuple(
             combine(self.f, op.kind, accumulator(op.x.dtype), x, y)
-            for op, x, y in zip(reduces * (len(xs) // len(reduces)), xs, ys, strict=True)
+            for op, x, y in zip(each, xs, ys, strict=True)
         )
 
     def _elements(self, found: dict[int, Axis], guard: Guard) -> list[Operand]:
         """The operands of the reductions at an index; elementwise results are stored."""
         plan, f = self.plan, self.f
         index = self._index(found)
-        wanted = [*(op.x for op in plan.reduces), *self.extras]
+        for item in self.reads:
+            at = tuple(index[d] for d in item.dims)
+            value = self.evaluator.load_from(item.base, item.type, at, guard)
+            self.evaluator.give(item.value, index, guard, value)
+        wanted = [*(op.x for op in plan.reduces), *(item.value for item in self.stores)]
         values = self.evaluator.values(wanted, index, guard)
-        for v, value in zip(self.extras, values[len(plan.reduces) :], strict=True):
-            self.evaluator.store(self.outputs[v], v.type, index, guard, value)
+        for item, value in zip(self.stores, values[len(plan.reduces) :], strict=True):
+            at = tuple(index[d] for d in item.dims)
+            self.evaluator.store(item.base, item.type, at, guard, value)
         lanes = plan.lanes
         return [
             f.convert(
@@ -274,7 +319,7 @@ class ReductionKernel:
     def _store(self, found: dict[int, Axis], sums: Sequence[Operand], guard: Guard) -> None:
         plan, f = self.plan, self.f
         index = self._index(found)
-        kept = tuple(d for d in range(len(index)) if d not in plan.reduces[0].dims)
+        kept = tuple(d for d in range(len(index)) if d not in plan.dims)
         place = tuple(index[d] for d in kept)
         for i, (op, value) in enumerate(zip(plan.reduces, sums, strict=True)):
             dtype = accumulator(op.x.dtype)

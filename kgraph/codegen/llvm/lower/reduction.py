@@ -16,6 +16,7 @@ from kgraph.ir.ops.reduce import Reduce
 
 CHUNKS = 64  # the most that a reduction is split into
 _VECTORS = 4  # of partial results side by side
+_CHEAP = 16  # operations per element; more keep a core busy with one vector
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Reduction:
     """A body with reductions of one shape over the same dims, and how it is computed.
 
     Attributes:
-        reduces: the reductions; results of the body that are none of theirs are elementwise.
+        reduces: the reductions along `dims`; results of the body that are none of theirs are
+            elementwise.
         space: of their operands; no run has both kept and reduced dims.
         elements: kept elements of a tile.
         chunk: 0, or the least length of a chunk of the outer reduced runs.
@@ -31,6 +33,7 @@ class Reduction:
 
     body: Function
     reduces: tuple[Reduce, ...]
+    dims: tuple[int, ...]
     space: Space
     lanes: int
     vectors: int
@@ -61,14 +64,12 @@ class Reduction:
         runs = [s for r, s in zip(space.runs, space.sizes, strict=True) if r[0] in first.dims]
         if runs and total >= 4 * wanted and kept // elements < 8:
             chunk = max(1, wanted * likely(product(runs[:-1] or runs)) // total)
-        columns = likely(space.sizes[-1]) if space.runs else 1
-        vectors = min(_VECTORS, max(1, columns // max(lanes, 1)))
-        vectors = vectors if lanes and cost <= 16 else 1
-        return Reduction(body, reduces, space, lanes, vectors, elements, chunk)
+        vectors = vectors_of(space, lanes, cost)
+        return Reduction(body, reduces, first.dims, space, lanes, vectors, elements, chunk)
 
     def is_reduced(self, run: Sequence[int]) -> bool:
         """Is it a run of reduced dims?"""
-        return run[0] in self.reduces[0].dims
+        return run[0] in self.dims
 
     @property
     def kept(self) -> list[int]:
@@ -125,3 +126,11 @@ class Reduction:
             step = self.lanes * self.vectors
             length = f.mul(divided_up(code, length, step), step)
         return length
+
+
+def vectors_of(space: Space, lanes: int, cost: int) -> int:
+    """The vectors of partial results side by side, for so many operations per element."""
+    if not lanes or cost > _CHEAP:
+        return 1
+    columns = likely(space.sizes[-1]) if space.runs else 1
+    return min(_VECTORS, max(1, columns // lanes))

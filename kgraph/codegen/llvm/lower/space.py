@@ -18,6 +18,7 @@ from kgraph.codegen.llvm.lower.literals import scalar_literal
 from kgraph.ir import Fact, Function, Op, Shape, Size, Value, product
 from kgraph.ir.ops.gather import Gather
 from kgraph.ir.ops.index import Concatenate, Pad, Reverse, Slice
+from kgraph.ir.ops.reduce import Reduce
 from kgraph.ir.ops.shape import AssumeShape, BroadcastInDim, Constant, Iota, Transpose
 
 
@@ -126,6 +127,8 @@ def _followed(op: Any, way: Follows) -> list[tuple[Value, Follows]]:
         return [(op.x, way)]
     if isinstance(op, Gather):
         return _followed_by_gather(op, way)
+    if isinstance(op, Reduce):
+        return []  # what is reduced is a root of its own
     moved = _moved_dims(op)
     changed = tuple((d, p and not m) for (d, p), m in zip(way, moved, strict=True))
     return [(v, changed if v.type.rank else ()) for v in op.operands]
