@@ -5,7 +5,7 @@ Loop order, from the outside:
     chunks of k        so that a panel of B (chunk x tile columns) takes a quarter of L2: one
                        chunk up to about 2000, or chunks of 512 when k is unknown
     blocks of rows     so that their part of A stays in half of L2 while all panels pass by
-    panels of columns  packed as they are met for the first time
+    panels of columns  packed at the beginning of a chunk
     tiles of rows      A from L1, the panel from L2: the register tile (gemm_tile.py), which
                        brings a part of the next panel nearer where all are packed
 
@@ -114,6 +114,9 @@ def emit_pack_b(module: Module, name: str, spec: GemmSpec) -> str:
     return name
 
 
+_TOGETHER = 16  # k of a tile that are packed before those of the next tile
+
+
 class _Gemm:
     """One function being emitted, with a register tile; `in_place`: B is not packed."""
 
@@ -125,6 +128,7 @@ class _Gemm:
         self.compute = compute_dtype(spec.dtype)
         self.direct_a = direct_a(spec, self.target)
         self.direct_b = in_place
+        self.packs_b = not (in_place or spec.packed_b)
         self.m, self.n, self.k = (
             self._size(name, value) for name, value in (("m", spec.m), ("n", spec.n), ("k", spec.k))
         )
@@ -170,14 +174,14 @@ class _Gemm:
             last = constant(1, I1) if single else f.compare("GE", rest, stop)
             start = constant(0, I64) if single else start
             k = f.index(self.k) if single else k
+            if self.packs_b:
+                self._pack_b(packed_b, columns, start, k)
             with f.loop(*rows, block, name="block") as row:
                 row_end = f.smin(f.add(row, block), rows[1])
                 if not self.direct_a:
                     self._pack_a(scratch, row, row_end, start, k)
                 with f.loop(*columns, shape.columns, name="column") as column:
-                    b, b_step = self._panel(
-                        packed_b, column, columns[0], start, k, f.compare("EQ", row, rows[0])
-                    )
+                    b, b_step = self._panel(packed_b, column, columns[0], start, k)
                     left = f.smin(f.sub(columns[1], column), shape.columns)
                     tiles.run(scratch, b, b_step, (row, row_end), (column, left), (start, k),
                               (first, last))  # fmt: skip
@@ -189,9 +193,40 @@ class _Gemm:
         source = Source(
             f.parameter("a"), spec.dtype, self.compute, self.a_m, self.a_k, self.m, spec.prologue_a
         )
-        with f.loop(row, row_end, shape.rows, name="pack") as first:
-            to = f.offset(scratch, f.mul(f.sub(first, row), k), self.compute)
-            pack(f, source, to, first, shape.rows, start, k)
+        ends = (row, row_end)
+        self._pack(source, scratch, ends, shape.rows, start, k)
+
+    def _pack_b(
+        self, packed: Operand, columns: tuple[Index, Index], start: Operand, k: Operand
+    ) -> None:
+        f, spec = self.f, self.spec
+        source = Source(
+            f.parameter("b"), spec.dtype, self.compute, self.b_n, self.b_k, self.n,
+            spec.prologue_b, spec.parts,
+        )  # fmt: skip
+        self._pack(source, packed, columns, self.shape.columns, start, k)
+
+    def _pack(
+        self, source: Source, to: Operand, ends: tuple[Index, Index], width: int,
+        start: Operand, k: Operand,
+    ) -> None:  # fmt: skip
+        """Packs the tiles of a chunk of k.
+
+        Where what is next to each other belongs to the same k, some k of all tiles are packed
+        before the next, so that memory is read along: it comes before it is asked for.
+        """
+        f = self.f
+        along = f.index(source.stride).constant == 1
+        some: Index = _TOGETHER if along else f.smax(k, 1)
+        with (
+            f.loop(0, k, some, name="some") as done,
+            f.loop(*ends, width, name="pack") as first,
+        ):
+            place = f.add(f.mul(f.sub(first, ends[0]), k), f.mul(done, width))
+            whole = f.srem(k, some).constant == 0
+            left = some if whole else f.smin(f.sub(k, done), some)
+            target = f.offset(to, place, self.compute)
+            pack(f, source, target, first, width, f.add(start, done), left)
 
     def _panel(
         self,
@@ -200,7 +235,6 @@ class _Gemm:
         first_column: Index,
         start: Operand,
         k: Operand,
-        first_block: Operand,
     ) -> tuple[Operand, Index]:
         """Pointer to the panel at its first k, and the elements between its steps."""
         f, spec, shape = self.f, self.spec, self.shape
@@ -211,11 +245,6 @@ class _Gemm:
             place = f.add(f.mul(column, self.k), f.mul(start, shape.columns))
             return f.offset(b, place, self.compute), shape.columns
         panel = f.offset(packed, f.mul(f.sub(column, first_column), k), self.compute)
-        with f.when(first_block):
-            source = Source(
-                b, spec.dtype, self.compute, self.b_n, self.b_k, self.n, spec.prologue_b, spec.parts
-            )
-            pack(f, source, panel, column, shape.columns, start, k)
         return panel, shape.columns
 
 

@@ -32,6 +32,7 @@ class GemmSpec:
     Attributes:
         m, n, k: C is m x n, the sum runs over k.
         dtype: of A and B; `result`: of C, the same when empty.
+        long: an unknown k is most likely in the thousands.
         a_strides: of A in m and k; b_strides: of B in k and n; c_strides: of C in m and n.
         accumulate: C += instead of C =.
         continued: a parameter `fresh` says that it is C =, or, where it is 0, C +=.
@@ -56,6 +57,7 @@ class GemmSpec:
     k: int | None
     dtype: str = "float32"
     result: str = ""
+    long: bool = False
     a_strides: tuple[int | None, int | None] = (None, 1)
     b_strides: tuple[int | None, int | None] = (None, 1)
     c_strides: tuple[int | None, int | None] = (None, 1)
@@ -135,8 +137,10 @@ def direct_a(spec: GemmSpec, target: Target) -> bool:
     # for each, and some for B.
     aliased = m_stride * item_bytes(spec.dtype) % 4096 == 0 and m_stride != 0
     aliased = aliased and spec.shape(target).rows + 2 > target.l1 // 4096
-    # So do the steps of a long k that are so far apart, and each is in another page besides.
-    aliased = aliased or (k_stride * item_bytes(spec.dtype) % 4096 == 0 and spec.k is None)
+    # So do the steps of an unknown k that are so far apart. Where they are many, all lines of a
+    # tile are gone from L1 when the next tile wants the other half of them.
+    far = k_stride * item_bytes(spec.dtype) % 4096 == 0 or spec.long
+    aliased = aliased or (spec.k is None and k_stride != 1 and far)
     return 1 in (m_stride, k_stride) and not aliased
 
 
@@ -145,9 +149,9 @@ def depth(spec: GemmSpec, target: Target, shape: Shape) -> int:
     size = item_bytes(compute_dtype(spec.dtype))
     limit = max(256, target.l2 // 4 // (shape.columns * size) // 8 * 8)
     if spec.k is None:
-        # Most likely a sum over a batch, which streams from memory: so much of it that the rows of
-        # B that neighbouring panels share are still in L2 for the second of them.
-        return min(limit, 512)
+        # Most likely a sum over a batch, which streams from memory: so much of it that a panel of B
+        # stays in L1 or, of a sum that is not long, all of it.
+        return min(limit, 256 if spec.long else 512)
     if spec.k <= limit or not splittable(spec):
         return max(1, spec.k)
     chunks = -(-spec.k // limit)

@@ -93,14 +93,16 @@ def test_a_symbolic_batch_against_constant_weights(target):
 
 
 @all_targets
-@pytest.mark.parametrize("step", [1023, 1024])
-def test_a_sum_over_a_symbolic_batch(target, step):
-    """Of columns of A: steps of 4 KB are packed, others read where they lie."""
+@pytest.mark.parametrize(("step", "long"), [(1023, False), (1024, False), (1023, True)])
+def test_a_sum_over_a_symbolic_batch(target, step, long):
+    """Of columns of A: steps of 4 KB and many steps are packed, others read where they lie."""
     a = random_matrix(600, step, "float32", False, 1).T[:40]
     b = random_matrix(600, 33, "float32", False, 2)
     c = np.zeros((40, 33), np.float32)
-    spec = GemmSpec(40, 33, None, a_strides=strides(a), b_strides=(33, 1), c_strides=(33, 1))
-    assert direct_a(spec, target) == (step == 1023)
+    spec = GemmSpec(
+        40, 33, None, long=long, a_strides=strides(a), b_strides=(33, 1), c_strides=(33, 1)
+    )
+    assert direct_a(spec, target) == (step == 1023 and not long)
     run(target, spec, a, b, c)
     assert close(c, a.astype(np.float64) @ b, a, b)
 

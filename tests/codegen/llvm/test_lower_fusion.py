@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from kgraph.codegen.llvm.gemm_spec import direct_a
 from kgraph.codegen.llvm.image import lower
 from kgraph.codegen.llvm.lower.dot import Product
 from kgraph.codegen.llvm.lower.loops import Loop
@@ -352,7 +353,7 @@ def test_counters_of_one_element_are_other_kernels() -> None:
 
 @pytest.mark.parametrize("rows", [256, 1024])
 def test_tiles_of_a_weight_gradient_are_wide(rows: int) -> None:
-    """What a tile streams again, A or panels of B, serves at least 128 columns or rows."""
+    """What a tile streams again, A or panels of B, serves at least 256 columns or rows."""
     b = Builder()
     x, y = _param(b, batch, 128, rows), _param(b, batch, 128, 1280 - rows)
     op = b.dot_general(x, y, (), (), (0, 1), (0, 1)).op
@@ -360,7 +361,9 @@ def test_tiles_of_a_weight_gradient_are_wide(rows: int) -> None:
     product = Product.of(op, host(), "")
     shape = product.spec.shape(host())
     unit = shape.rows if product.spec.split == "rows" else shape.columns
-    assert 128 <= product.units * unit < 128 + unit
+    assert 256 <= product.units * unit < 256 + unit
+    assert product.spec.long
+    assert not direct_a(product.spec, host())
 
 
 @pytest.mark.parametrize(("turned", "asked"), [(False, True), (True, False)])

@@ -23,7 +23,8 @@ from kgraph.passes.memory import ALIGNMENT
 
 TILE = 1 << 21  # operations of a tile: some twenty microseconds
 # Of a tile at least: so that packing B again for each pays, and streaming an A that outgrows L2.
-_ROWS, _COLUMNS = 128, 128
+_ROWS, _COLUMNS = 256, 256
+_LONG = 1024  # of a sum: from here on it streams
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Product:
         split: Literal["rows", "columns"] = "rows" if rows > 2 * columns else "columns"
         spec = GemmSpec(
             m=_known(m[0]), n=_known(n[0]), k=_known(k[0]),
-            dtype=op.lhs.dtype, result=result,
+            dtype=op.lhs.dtype, result=result, long=_known(k[0]) is None and depth_ > _LONG,
             a_strides=(_known(m[1]), _known(k[1])),
             b_strides=(_known(k[2]), _known(n[2])),
             c_strides=(_known(n[0]), 1),
@@ -145,7 +146,7 @@ class Product:
         """Of the generated function."""
         s = self.spec
         return (
-            "gemm", s.m, s.n, s.k, s.dtype, s.result, s.a_strides, s.b_strides, s.c_strides,
+            "gemm", s.m, s.n, s.k, s.long, s.dtype, s.result, s.a_strides, s.b_strides, s.c_strides,
             s.split, s.packed_b, s.partial, s.inline_epilogue, s.parts, s.extra, s.continued,
         )  # fmt: skip
 
