@@ -143,12 +143,14 @@ def bytes_per_sample(type_: TensorType, batch: str) -> int:
     return _sample(type_.nbytes, batch)
 
 
-def reuse_per_sample(fn: Function, batch: str) -> tuple[int, float]:
+def reuse_per_sample(fn: Function, batch: str) -> tuple[int, float, float]:
     """The bytes of weights that contractions read, and how often a sample uses each on average.
 
-    The weights that Winograd's algorithm reads are those that it transformed.
+    That is the mean over the elements, and the harmonic one: bytes read for a use of each weight
+    are the bytes over it. What Winograd's algorithm reads are the weights that it transformed.
     """
     nbytes = elements = products = 0
+    inverse = 0.0
     for op in fn.ops:
         shared = [
             v for v in op.operands if isinstance(v.op, Param) and carrier(v.type, batch) is None
@@ -156,9 +158,12 @@ def reuse_per_sample(fn: Function, batch: str) -> tuple[int, float]:
         if shared and isinstance(op, DotGeneral | Convolution):
             grown = weights_read(op) if isinstance(op, Convolution) else 1
             nbytes += int(grown * sum(bytes_per_sample(v.type, batch) for v in shared))
-            elements += sum(_sample(v.type.size, batch) for v in shared)
-            products += _sample(flops(op), batch) // 2
-    return nbytes, products / max(1, elements)
+            count = sum(_sample(v.type.size, batch) for v in shared)
+            work = _sample(flops(op), batch) // 2
+            elements += count
+            products += work
+            inverse += count * count / max(1, work)
+    return nbytes, products / max(1, elements), elements / max(1.0, inverse)
 
 
 def _sample(size: Size, batch: str) -> int:

@@ -61,10 +61,12 @@ def simplification() -> tuple[Pass, ...]:
     )
 
 
-def llvm_pipeline(inference: bool = False, exact: bool = False) -> tuple[Pass, ...]:
+def llvm_pipeline(
+    inference: bool = False, exact: bool = False, near: int = 1 << 20
+) -> tuple[Pass, ...]:
     """From a traced function to kernels; `inference` where the state stays as it is.
 
-    `exact`: without what rounds otherwise than direct sums do.
+    `exact`: without what rounds otherwise than direct sums do. `near`: bytes a core has room for.
     """
     return (
         *simplification(),
@@ -82,7 +84,7 @@ def llvm_pipeline(inference: bool = False, exact: bool = False) -> tuple[Pass, .
         CommonSubexpressions(),  # and share much (the maximum of a softmax and of its gradient)
         DeadCode(),
         *(() if exact else (ChooseAlgorithm(),)),  # before regions: it weighs whole images
-        Outline(),  # before fusion, which treats a region's body as any function
+        Outline(near=near),  # before fusion, which treats a region's body as any function
         Decompose(keep=LLVM_KEEPS),  # other moments of a block, and those outside of regions
         Fuse(),  # it makes kernels of what is left
         FuseRows(),  # it joins some of these kernels

@@ -115,6 +115,15 @@ def test_blocks_make_use_of_weights_beyond_the_cache(name: str, uses: int, block
         assert found == {expected}
 
 
+def test_blocks_of_samples_that_need_no_others_fit_next_to_a_core() -> None:
+    """A sample of attention uses each weight some times, once for each of its items."""
+    before = run_passes(program("attention").fn, simplification())
+    for alone, expected in ((1, 1), (1_000, 32)):
+        fn = Outline(weights=64, alone=alone, near=1).run(before)
+        found = {op.block for op in fn.ops if op.name == "batched"}  # type: ignore[attr-defined]
+        assert found == {expected}
+
+
 @pytest.mark.parametrize("block", [1, 4])
 def test_any_block(block: int) -> None:
     for name in ("mlp", "convnet", "lstm", "batch_norm"):
