@@ -207,6 +207,16 @@ def test_sorting_is_stable_with_many_ties(dtype: str, descending: bool) -> None:
     _check(fn)
 
 
+@pytest.mark.parametrize("length", [1, 63, 64, 65, 3000])
+def test_sorting_rows_of_any_length(length: int) -> None:
+    """Keys of the whole range, and keys that differ in one byte only."""
+    fn = _function(lambda b, x: b.sort((x,), 1, 1, False), f"i32[4,{length}]")
+    x = np.random.default_rng(length).integers(-(2**31), 2**31, (4, length)).astype("i4")
+    x[1] &= 0xFF00
+    x[2] = -7
+    _check(fn, [x])
+
+
 def test_sorting_along_an_outer_dim_by_several_keys() -> None:
     def by_three(b: Builder, *xs: Value) -> tuple[Value, ...]:
         found: tuple[Value, ...] = b.sort(xs, 0, 3, True)

@@ -4,7 +4,9 @@ A float's bits become an integer of the same order, NaN last and both zeros alik
 flips the bits, which keeps the order of equal ones. A row's keys and places are merged from one
 half of the thread's memory into the other, run length after run length; the sorted places then say
 what every operand's row is. A single key of at most 32 bits is sorted together with its place in
-one word, in runs of four at first. A few of many are found by insertion.
+one word: a short row in runs of four at first, a long one by distribution, which goes over the row
+once for each byte of the key and puts every word behind those of smaller and of equal bytes. A few
+of many are found by insertion.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ _ELEMENTS = 4096  # of a tile
 _RUN = 4  # packed words that are sorted in registers
 _NETWORK = ((0, 1), (2, 3), (0, 2), (1, 3), (1, 2))
 _FEW = 16  # the largest k of a top_k that inserts
+_SHORT = 64  # words that are merged sooner than a table of counts is gone through
+_BYTE = 256  # values of one
 
 _PLACE = 0xFFFFFFFF  # the bits of a packed word's place
 # emit(kernel, row, where the sorted places lie)
@@ -141,9 +145,16 @@ class _Rows:
             return ("uint64",)
         return (*(f"uint{8 * item_bytes(d)}" for d in self.keys), self.place)
 
+    @property
+    def distributed(self) -> int:
+        """By how many bytes of the key words are distributed, the lowest first; 0: not at all."""
+        length = self.shape[self.dim]
+        short = isinstance(length, int) and length <= _SHORT
+        return item_bytes(self.keys[0]) if self.packed and not short else 0
+
     def slab(self) -> Size:
-        """Bytes of both copies."""
-        total: Size = 0
+        """Bytes of both copies, and of the counts of each byte."""
+        total: Size = self.distributed * _BYTE * 8
         for dtype in self.columns:
             total = total + 2 * self._bytes(dtype)
         return total
@@ -198,6 +209,10 @@ class _Rows:
             row = _Row(number, f.add(outer, f.urem(number, inner)), inner, length)
             if few:
                 places = self._insert(k, keys[0], row, descending, copies[0][0], few)
+            elif self.distributed:
+                counts = f.offset_bytes(k.slab, k.size(offset))
+                words = (copies[0][0], copies[1][0])
+                places = self._distribute(k, keys[0], row, descending, words, counts)
             else:
                 self._fill(k, keys, row, descending, copies[0])
                 places = self._merge_all(k, length, *copies)
@@ -230,6 +245,50 @@ class _Rows:
         number = _ordered(f, f.load_at(row.element(f, base, i, dtype), dtype), dtype)
         number = f.not_(number) if descending else number
         return f.or_(f.shl(f.resize(number, "i64", False), 32), i)
+
+    def _distribute(
+        self,
+        k: Kernel,
+        key: Operand,
+        row: _Row,
+        descending: bool,
+        words: tuple[Operand, Operand],
+        counts: Operand,
+    ) -> Operand:
+        """The row's words in order: where they are, which is one of `words`."""
+        f = k.f
+        tables = [f.offset(counts, d * _BYTE, "int64") for d in range(self.distributed)]
+        f.fill_bytes(counts, 0, self.distributed * _BYTE * 8)
+        with f.loop(0, row.length, name="i") as i:
+            word = self._word(k, row, key, i, descending)
+            f.store_at(f.offset(words[0], i, "uint64"), "uint64", word)
+            for d, table in enumerate(tables):
+                place = f.offset(table, _byte(f, word, d), "int64")
+                f.store_at(place, "int64", f.add(f.load_at(place, "int64"), 1))
+        source, target = words
+        for d, table in enumerate(tables):
+            # Where all words have the same byte they stay where they are.
+            first = f.load_at(
+                f.offset(table, _byte(f, f.load_at(source, "uint64"), d), "int64"), "int64"
+            )
+            choice = f.choose(f.compare("EQ", first, row.length))
+            with choice.then():
+                choice.give(source, target)
+            with choice.otherwise():
+                with f.carried_loop(0, _BYTE, [f.index(0)], name="byte") as loop:
+                    place = f.offset(table, loop.index, "int64")
+                    count = f.load_at(place, "int64")
+                    f.store_at(place, "int64", loop.values[0])
+                    loop.next(f.add(loop.values[0], count))
+                with f.loop(0, row.length, name="i") as i:
+                    word = f.load_at(f.offset(source, i, "uint64"), "uint64")
+                    place = f.offset(table, _byte(f, word, d), "int64")
+                    at = f.load_at(place, "int64")
+                    f.store_at(place, "int64", f.add(at, 1))
+                    f.store_at(f.offset(target, at, "uint64"), "uint64", word)
+                choice.give(target, source)
+            source, target = choice.results
+        return source
 
     def _fill_packed(
         self, k: Kernel, key: Operand, row: _Row, descending: bool, words: Operand
@@ -321,6 +380,11 @@ class _Rows:
                 f.store_at(f.offset(p, loop.index, d), d, f.select(wins, y, x))
             step = f.resize(wins, "i64", False)
             loop.next(f.add(left, f.sub(1, step)), f.add(right, step))
+
+
+def _byte(f: Function, word: Operand, number: int) -> Operand:
+    """A byte of a packed word's key, the lowest first."""
+    return f.and_(f.lshr(word, 32 + 8 * number), _BYTE - 1)
 
 
 def _less(f: Function, a: Sequence[Operand], b: Sequence[Operand]) -> Operand:
