@@ -5,6 +5,7 @@ from __future__ import annotations
 from kgraph.ir import Builder, Dim, Value, product
 from kgraph.ir.ops.contract import DotGeneral
 from kgraph.ir.ops.index import Concatenate, Pad, Reverse, Slice
+from kgraph.ir.ops.pointwise import Elementwise
 from kgraph.ir.ops.reduce import Reduce
 from kgraph.ir.ops.shape import (
     AssumeShape,
@@ -130,6 +131,30 @@ def broadcast_of_ones(op: BroadcastInDim, b: Builder) -> Value | None:
             found: Value = b.broadcast_in_dim(x, op.shape, kept)
             return found
     return None
+
+
+@exact
+def elementwise_of_ones(op: Elementwise, b: Builder) -> tuple[Value, ...] | None:
+    """f(reshape(x), ...) where the reshapes only add dims of size 1  ->  reshape(f(x, ...))"""
+    shapes = {v.op.x.shape for v in op.operands if isinstance(v.op, Reshape)}
+    if len(shapes) != 1:
+        return None
+    (shape,) = shapes
+    if 1 in shape or _without_ones(op.results[0].shape) != list(shape):
+        return None
+    operands = []
+    for v in op.operands:
+        match v.op:
+            case Reshape(x=x):
+                operands.append(x)
+            case BroadcastInDim(x=x) if x.type.rank == 0:
+                operands.append(b.broadcast(x, shape))
+            case _ if v.type.rank == 0:
+                operands.append(v)
+            case _:
+                return None
+    made = b.append(op.with_operands(tuple(operands)))
+    return tuple([b.reshape(v, op.results[0].shape) for v in made])
 
 
 def _without_ones(shape: tuple[object, ...]) -> list[object]:
