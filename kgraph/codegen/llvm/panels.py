@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kgraph.codegen.llvm.lower.batched import Region
+from kgraph.codegen.llvm.lower.batched import region_of
 from kgraph.codegen.llvm.lower.contraction import Packing
 from kgraph.codegen.llvm.lower.packings import Path, packings_of
 from kgraph.codegen.llvm.target import Target
@@ -57,7 +57,7 @@ def _packings(fn: Function, target: Target) -> Iterator[tuple[Path, Packing, Val
     """All packings of a function and its regions, and the value that each is made of."""
     for op in fn.ops:
         if isinstance(op, Batched):
-            region = Region(op, target, None)
+            region = region_of(op, target)
             for path, packing in region.packings.items():
                 yield (op, *path), packing, region.source(path)
     every = {*fn.params, *[v for op in fn.ops for v in op.results]}

@@ -33,6 +33,7 @@ POINTS: dict[int, tuple[float, ...]] = {
 }
 
 Matrix = NDArray[np.float64]
+Rows = tuple[tuple[float, ...], ...]
 Grid = list[list[Operand]]
 
 
@@ -83,22 +84,26 @@ def multiply(f: Function, matrix: Matrix, values: Sequence[Operand]) -> list[Ope
     Points come in pairs p, -p, whose rows (or columns) differ by the signs of every other entry:
     the part where they agree and the part where they differ are computed once for both.
     """
-    by_columns = _pairs(matrix.T)
+    rows = tuple(map(tuple, matrix.tolist()))
+    by_columns = _pairs(tuple(zip(*rows, strict=True)))
     if by_columns:
-        return _with_paired_columns(f, matrix, values, by_columns)
+        return _with_paired_columns(f, rows, values, by_columns)
     found: dict[int, Operand] = {}
-    for i, j in _pairs(matrix):
-        even = _combination(f, np.where(matrix[i] == matrix[j], matrix[i], 0.0), values)
-        odd = _combination(f, np.where(matrix[i] == matrix[j], 0.0, matrix[i]), values)
+    for i, j in _pairs(rows):
+        both = list(zip(rows[i], rows[j], strict=True))
+        even = _combination(f, [x if x == y else 0.0 for x, y in both], values)
+        odd = _combination(f, [0.0 if x == y else x for x, y in both], values)
         found[i], found[j] = f.add(even, odd), f.sub(even, odd)
-    for i in range(len(matrix)):
+    for i, row in enumerate(rows):
         if i not in found:
-            found[i] = _combination(f, matrix[i], values)
-    return [found[i] for i in range(len(matrix))]
+            found[i] = _combination(f, row, values)
+    return [found[i] for i in range(len(rows))]
 
 
-def _pairs(matrix: Matrix) -> list[tuple[int, int]]:
+@lru_cache(maxsize=64)
+def _pairs(rows: Rows) -> list[tuple[int, int]]:
     """The rows of equal magnitudes that agree somewhere and differ somewhere."""
+    matrix = np.array(rows)
     found: list[tuple[int, int]] = []
     for i in range(len(matrix)):
         for j in range(i + 1, len(matrix)):
@@ -110,14 +115,14 @@ def _pairs(matrix: Matrix) -> list[tuple[int, int]]:
 
 
 def _with_paired_columns(
-    f: Function, matrix: Matrix, values: Sequence[Operand], pairs: Sequence[tuple[int, int]]
+    f: Function, rows: Rows, values: Sequence[Operand], pairs: Sequence[tuple[int, int]]
 ) -> list[Operand]:
     """Sums and differences of paired values first; each row reads one of the two."""
     whole = {i: (f.add(values[i], values[j]), f.sub(values[i], values[j])) for i, j in pairs}
     second = {j for _, j in pairs}
     partner = dict(pairs)
     result = []
-    for row in matrix:
+    for row in rows:
         weights, terms = [], []
         for k, weight in enumerate(row):
             if k in second:
@@ -127,13 +132,13 @@ def _with_paired_columns(
             else:
                 terms.append(values[k])
             weights.append(weight)
-        result.append(_combination(f, np.array(weights), terms))
+        result.append(_combination(f, weights, terms))
     return result
 
 
-def _combination(f: Function, weights: Matrix, values: Sequence[Operand]) -> Operand:
+def _combination(f: Function, weights: Sequence[float], values: Sequence[Operand]) -> Operand:
     """The weighted sum; terms of weight 1 and -1 first, which need no multiplication."""
-    terms = [(float(w), x) for w, x in zip(weights, values, strict=True) if w != 0]
+    terms = [(w, x) for w, x in zip(weights, values, strict=True) if w != 0]
     terms.sort(key=lambda term: (abs(term[0]) != 1, term[0] == -1))
     total: Operand | None = None
     for weight, x in terms:

@@ -12,7 +12,9 @@ kernels of the body, which is chosen when the program runs: the bits are the sam
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
+from functools import lru_cache
 
 from kgraph.codegen.llvm.emit import I32, I64, PTR, Operand
 from kgraph.codegen.llvm.lower.blocks import (
@@ -45,7 +47,7 @@ _THREADS = 2  # the word of the context that has the number of threads
 def lower_batched(frame: Frame, op: Batched) -> None:
     """Tiles of blocks, then the combination of sums."""
     f = frame.f
-    region = Region(op, frame.target, frame.kernels, threaded=frame.context is not None)
+    region = region_of(op, frame.target).written_by(frame)
     places = [frame.pointer(v) for v in (*op.inputs, *op.results)]
     sums = list(region.partials)
     scratch = frame.scratches.get(op)
@@ -78,13 +80,13 @@ def lower_batched(frame: Frame, op: Batched) -> None:
 @wants_scratch(Batched)
 def batched_scratch(op: Batched, target: Target) -> Size:
     """The accumulators of all chunks, and panels of weights."""
-    return Region(op, target, None).shared
+    return region_of(op, target).shared
 
 
 @wants_slab(Batched)
 def batched_slab(op: Batched, target: Target) -> Size:
     """A block's values, and what its kernels want for themselves."""
-    return Region(op, target, None).slab()
+    return region_of(op, target).slab()
 
 
 @dataclass(frozen=True)
@@ -101,10 +103,10 @@ class Region:
     the whole; then come the body's inputs and results that are no rows of arrays, and its arena.
     """
 
-    def __init__(
-        self, op: Batched, target: Target, kernels: Kernels | None, threaded: bool = False
-    ) -> None:
-        self.op, self.target, self.kernels, self.threaded = op, target, kernels, threaded
+    def __init__(self, op: Batched, target: Target) -> None:
+        self.op, self.target = op, target
+        self.kernels: Kernels | None = None
+        self.threaded = False
         self.partials = partials_of(op)
         # What is the same for all blocks is packed once.
         same = {p for p, d in zip(op.body.params[1:], op.takes, strict=True) if d < 0}
@@ -122,6 +124,12 @@ class Region:
         for i, (v, (kind, d)) in enumerate(zip(op.body.results, op.gives, strict=True)):
             if (kind != "rows" or d > 0) and i not in self.straight:
                 self._add(v)
+
+    def written_by(self, frame: Frame) -> Region:
+        """The same region, to be written for a launch from a frame."""
+        found = copy(self)
+        found.kernels, found.threaded = frame.kernels, frame.context is not None
+        return found
 
     def _is_straight(self, partial: Partial) -> bool:
         """Does the op whose results are summed add them to the accumulator itself?"""
@@ -280,6 +288,12 @@ class Region:
         local = self._local(k, p)
         _copy_rows(frame, p, v, d, local, source, outwards=False)
         return local
+
+
+@lru_cache(maxsize=256)
+def region_of(op: Batched, target: Target) -> Region:
+    """The layout of a region, which several plans of a program ask for."""
+    return Region(op, target)
 
 
 def _row(k: Kernel, whole: Value, base: Operand, d: int, over: Size, start: Operand) -> Operand:
