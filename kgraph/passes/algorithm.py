@@ -3,6 +3,9 @@
 Winograd's algorithm takes fewer multiplications, but transforms inputs, outputs and weights. The
 model counts multiply-adds per image: those of the products, and for what is transformed so many per
 element as take the same time (measured on machines with vectors of 32 and 64 bytes).
+
+A single image has few tiles for so many weights, and what large tiles save in multiplications they
+lose in transformed weights that have to come from memory.
 """
 
 from __future__ import annotations
@@ -23,7 +26,9 @@ LARGE = 5
 LARGE_CHANNELS = 128
 _READ, _WRITTEN = 16, 8  # multiply-adds that take as long as the transform of an element
 _WEIGHT = 1.25  # per weight: its transform and its way from memory, shared by a block of images
+_ALONE = 13  # the same where a single image reads the weights
 _GAIN = 0.8  # of the direct cost: what Winograd must at least save to be worth its rounding
+_SINGLE_GAIN = 0.9  # of the cost of a single image: what is worth a second kernel
 
 
 @dataclass(frozen=True)
@@ -48,23 +53,27 @@ class ChooseAlgorithm(Pass):
     """Gives convolutions of three taps per dim Winograd's algorithm where that takes less time.
 
     The results change by rounding: docs/numerics.md has the bounds.
+
+    Attributes:
+        single: a batch of unknown size may be a single image, for which there may be another
+            choice.
     """
 
     name: ClassVar[str] = "choose_algorithm"
+    single: bool = False
 
     def run(self, fn: Function) -> Function:
         """`fn` with other algorithms; `fn` itself where direct convolution is best."""
-        return replace_ops(in_regions(fn, self.run), _with_fastest)
+        return replace_ops(in_regions(fn, self.run), self._with_fastest)
+
+    def _with_fastest(self, op: Op) -> Op:
+        if not isinstance(op, Convolution) or (name := fastest(op, self.single)) == op.algorithm:
+            return op
+        return op.with_fields(algorithm=name)
 
 
-def _with_fastest(op: Op) -> Op:
-    if not isinstance(op, Convolution) or (name := fastest(op)) == op.algorithm:
-        return op
-    return op.with_fields(algorithm=name)
-
-
-def fastest(op: Convolution) -> str:
-    """The name of the algorithm that the model prefers."""
+def fastest(op: Convolution, single: bool = False) -> str:
+    """The name of the algorithm that the model prefers; `single`: see `ChooseAlgorithm`."""
     shape = _shape(op)
     if shape is None:
         return op.algorithm
@@ -79,19 +88,29 @@ def fastest(op: Convolution) -> str:
             found = _winograd_cost(shape, tile, covered, whole=bool(form) or tile == LARGE)
             if found is not None and found < cost:
                 best, cost = f"winograd_{tile}{form}", found
+    unknown = not isinstance(op.lhs.shape[op.roles.lhs.index("b")], int)
+    if single and unknown and best in ("winograd_4", "winograd_5"):
+        large, small = (
+            _winograd_cost(shape, tile, shape.outputs, whole=False, weight=_ALONE) or 0
+            for tile in (int(best[-1]), 2)
+        )
+        return f"{best}_or_2" if small < _SINGLE_GAIN * large else best
     return best
 
 
 def weights_read(op: Convolution) -> float:
     """How many times the bytes of its weights a convolution reads: Winograd's are transformed."""
-    name, _, tile = op.algorithm.removesuffix("_adjoint").partition("_")
+    name, *rest = op.algorithm.split("_")
     if name != "winograd":
         return 1.0
+    tile = rest[0]
     taps = (op.rhs.shape[op.roles.rhs.index(s)] for s in op.roles.spatial)
     return prod((int(tile) + TAPS - 1) / TAPS for n in taps if n == TAPS)
 
 
-def _winograd_cost(shape: _Shape, tile: int, covered: tuple[int, ...], whole: bool) -> float | None:
+def _winograd_cost(
+    shape: _Shape, tile: int, covered: tuple[int, ...], whole: bool, weight: float = _WEIGHT
+) -> float | None:
     """Multiply-adds with tiles that cover these sizes; None where they do not and must."""
     tiles = points = 1
     for size, taps in zip(covered, shape.taps, strict=True):
@@ -104,7 +123,7 @@ def _winograd_cost(shape: _Shape, tile: int, covered: tuple[int, ...], whole: bo
         points *= tile + taps - 1
     products = points * shape.channels * shape.features
     moved = points * (_READ * shape.channels + _WRITTEN * shape.features)
-    return tiles * (products + moved) + _WEIGHT * products
+    return tiles * (products + moved) + weight * products
 
 
 def _shape(op: Convolution) -> _Shape | None:

@@ -83,7 +83,9 @@ def llvm_pipeline(
         Simplify(),  # decompositions are written to be read, not to be short
         CommonSubexpressions(),  # and share much (the maximum of a softmax and of its gradient)
         DeadCode(),
-        *(() if exact else (ChooseAlgorithm(),)),  # before regions: it weighs whole images
+        *(
+            () if exact else (ChooseAlgorithm(single=inference),)
+        ),  # before regions: it weighs whole images
         Outline(near=near),  # before fusion, which treats a region's body as any function
         Decompose(keep=LLVM_KEEPS),  # other moments of a block, and those outside of regions
         Fuse(),  # it makes kernels of what is left

@@ -45,6 +45,7 @@ FILES: dict[str, tuple[Pass, float]] = {
     "layout.kg": (ChannelsLast(), 1e-6),
     "windows.kg": (SliceWindows(), 1e-6),
     "algorithm.kg": (ChooseAlgorithm(), 0),
+    "algorithm_single.kg": (ChooseAlgorithm(single=True), 0),
     "fuse.kg": (Fuse(), 0),
     "rows.kg": (FuseRows(), 0),
     "gates.kg": (FuseGates(), 0),

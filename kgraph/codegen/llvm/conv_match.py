@@ -24,7 +24,7 @@ def match_convolution(op: Convolution) -> ConvSpec | WeightsSpec:
         ValueError: a size that kernels need as a number is symbolic, or the op has batch groups
             without being such a gradient.
     """
-    name, _, form = op.algorithm.removeprefix("winograd_").partition("_")
+    name, _, form = op.algorithm.removeprefix("winograd_").partition("_")  # or_2: another's matter
     if _sums_batch(op):
         weights = WeightsSpec(_of_gradient(op))
         return weights if name == "direct" else winograd_weights_of(weights, int(name))

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from kgraph.ir.build import Builder
 
 
-ALGORITHMS = ("direct", *(f"winograd_{m}{form}" for form in ("", "_adjoint") for m in (2, 4, 5)))
+ALGORITHMS = (
+    "direct", *(f"winograd_{m}{form}" for form in ("", "_adjoint") for m in (2, 4, 5)),
+    *(f"winograd_{m}_or_2" for m in (4, 5)),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,8 @@ class Convolution(Op):
     spatial size is taken to be at least 1 where it is dilated.
 
     `algorithm` says how a backend computes it, and with which rounding: `winograd_m` has tiles of
-    m x m outputs, or of m x m inputs with `_adjoint`.
+    m x m outputs, or of m x m inputs with `_adjoint`; with `_or_2`, a batch of one has tiles of
+    2 x 2.
 
     C1  `dims` is well-formed and has the ranks of lhs and rhs.
     C2  lhs and rhs have one dtype, of numbers.

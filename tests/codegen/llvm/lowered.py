@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -31,12 +31,12 @@ class Shifted(NativeRunner):
     ) -> tuple[Array, ...]:
         copies = []
         for x in inputs:
-            copies.append(self._empty(x.shape, x.dtype))
+            copies.append(self._result(x.shape, x.dtype)())
             copies[-1][...] = x
         return super().run(state, copies, sizes, in_place)
 
-    def _empty(self, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Array:
-        return aligned(shape, dtype, offset=self.shift * dtype.itemsize)
+    def _result(self, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Callable[[], Array]:
+        return lambda: aligned(shape, dtype, offset=self.shift * dtype.itemsize)
 
 
 def native(fn: Function, target: Target | None = None, fuse: bool = False) -> NativeRunner:

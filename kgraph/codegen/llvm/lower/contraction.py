@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from kgraph.codegen.llvm.emit import Operand
 from kgraph.codegen.llvm.gemm_tile import compute_dtype
@@ -76,12 +76,8 @@ class _Choice:
         epilogue = None if contraction.plain else forward_epilogue(contraction, forward)
         if epilogue is not None:
             result = contraction.outputs[contraction.primary].dtype
-            spec = replace(
-                forward.spec, result=result, epilogue=epilogue.hook,
-                inline_epilogue=epilogue.inline, extra=epilogue.extra,
-            )  # fmt: skip
-            forward = replace(forward, spec=spec)
-        return _Choice(forward, None, epilogue, forward.spec.packed_bytes(target))
+            forward = forward.with_epilogue(epilogue, result)
+        return _Choice(forward, None, epilogue, forward.packed_bytes(target))
 
 
 def _lower_convolution(frame: Frame, contraction: Contraction, op: Op) -> None:
@@ -135,7 +131,7 @@ def contraction_slab(op: Op, hero: Op, target: Target) -> Size:
     choice = _Choice.of(contraction, target)
     if choice.weights is not None:
         return choice.weights.spec.scratch_bytes(target)
-    return choice.forward.spec.scratch_bytes(target) if choice.forward is not None else 0
+    return choice.forward.scratch_bytes(target) if choice.forward is not None else 0
 
 
 def accumulates(op: Op, target: Target) -> bool:
@@ -188,8 +184,8 @@ def packing_of(op: Op, target: Target) -> Packing | None:
     forward = _Choice.of(contraction, target).forward
     if forward is None:
         return None
-    nbytes = forward.spec.packed_bytes(target)
-    slab = forward.spec.scratch_bytes(target)
+    nbytes = forward.packed_bytes(target)
+    slab = forward.scratch_bytes(target)
     return Packing(operand, nbytes, scratch - nbytes, slab, forward.launch_pack)
 
 

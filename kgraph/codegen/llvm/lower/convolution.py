@@ -22,6 +22,9 @@ from kgraph.codegen.llvm.lower.frame import Frame, Kernel
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Size, Value, floordiv
 from kgraph.ir.ops.convolution import Convolution
+from kgraph.passes.memory import ALIGNMENT
+
+SINGLE = "_or_2"  # of an algorithm: a batch of one has another
 
 
 def spec_of(op: Convolution) -> ConvSpec | WeightsSpec | None:
@@ -47,12 +50,14 @@ class Forward:
     Attributes:
         units: rows of output that a tile computes.
         images: the batch.
+        single: how a batch of one is computed, if otherwise.
     """
 
     op: Convolution
     spec: ConvSpec
     units: Size
     images: Size
+    single: Forward | None = None
 
     @staticmethod
     def of(op: Convolution, target: Target, result: str) -> Forward | None:
@@ -63,7 +68,12 @@ class Forward:
         spec = replace(spec, result=result)
         images = size_of(op.lhs, op.roles.lhs, "b")
         if isinstance(spec, WinogradSpec):
-            return Forward(op, spec, spec.per_launch(target, images), images)
+            single = None
+            if op.algorithm.endswith(SINGLE):
+                other = op.with_fields(algorithm="winograd_2")
+                assert isinstance(other, Convolution)
+                single = Forward.of(other, target, result)
+            return Forward(op, spec, spec.per_launch(target, images), images, single)
         taps = prod(dim.taps for dim in spec.dims)
         each = 2 * taps * (spec.channels // spec.groups) * spec.features * spec.space[2].y
         rows = int(spec.units(1))
@@ -75,6 +85,27 @@ class Forward:
         else:
             units = max(units, 4)
         return Forward(op, spec, units, images)
+
+    def with_epilogue(self, epilogue: Epilogue, result: str) -> Forward:
+        """The same with what follows it; `result` is the dtype that is stored."""
+        spec = replace(
+            self.spec, result=result, epilogue=epilogue.hook, inline_epilogue=epilogue.inline,
+            extra=epilogue.extra,
+        )  # fmt: skip
+        single = self.single and self.single.with_epilogue(epilogue, result)
+        return replace(self, spec=spec, single=single)
+
+    def packed_bytes(self, target: Target) -> int:
+        """Of the packed weights."""
+        return sum(_aligned(form.spec.packed_bytes(target)) for form in self._forms)
+
+    def scratch_bytes(self, target: Target) -> int:
+        """Of the private memory of a tile."""
+        return max(form.spec.scratch_bytes(target) for form in self._forms)
+
+    @property
+    def _forms(self) -> tuple[Forward, ...]:
+        return (self,) if self.single is None else (self, self.single)
 
     def labels(self) -> list[str] | None:
         """Of the result's dims; None where no counter goes through them in order."""
@@ -105,6 +136,24 @@ class Forward:
         packed: Operand, others: Sequence[Operand], target: Operand,
     ) -> None:  # fmt: skip
         """Computes, with packed weights."""
+        if self.single is None:
+            self._launch(frame, epilogue, operands, packed, others, target)
+            return
+        f = frame.f
+        at = _aligned(self.spec.packed_bytes(frame.target))
+        choice = f.choose(f.compare("EQ", frame.size(self.images), 1))
+        with choice.then():
+            own = f.offset_bytes(packed, at)
+            self.single._launch(frame, epilogue, operands, own, others, target)
+            choice.give()
+        with choice.otherwise():
+            self._launch(frame, epilogue, operands, packed, others, target)
+            choice.give()
+
+    def _launch(
+        self, frame: Frame, epilogue: Epilogue | None, operands: Sequence[Operand],
+        packed: Operand, others: Sequence[Operand], target: Operand,
+    ) -> None:  # fmt: skip
         names = frame.kernels.names
         own = epilogue.key() if epilogue is not None else None
         key = (self.key(), own)
@@ -120,6 +169,11 @@ class Forward:
 
     def launch_pack(self, frame: Frame, weights: Operand, packed: Operand) -> None:
         """Puts the weights into panels, each of which is a tile."""
+        for form in self._forms:
+            form._launch_pack(frame, weights, packed)
+            packed = frame.f.offset_bytes(packed, _aligned(form.spec.packed_bytes(frame.target)))
+
+    def _launch_pack(self, frame: Frame, weights: Operand, packed: Operand) -> None:
         names = frame.kernels.names
         plain = replace(self.spec, epilogue=None, extra=(), inline_epilogue=False, result="")
         pack_key = ("pack", replace(self, spec=plain).key())
@@ -147,6 +201,10 @@ class Forward:
             places = len(epilogue.contraction.inputs)
             call += epilogue.arguments(others[:places], others[places:], k, f.index(0))
         f.call(name, call)
+
+
+def _aligned(nbytes: int) -> int:
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT
 
 
 def _hook_symbols(epilogue: Epilogue | None) -> list[str]:
