@@ -73,7 +73,7 @@ class Outline(Pass):
     batch: str = "batch"
     block: int = 16
     cache: int = 1 << 23
-    near: int = 1 << 20
+    near: int = 1 << 19
     weights: int = 1 << 20
     uses: int = 64
     alone: int = 100

@@ -62,7 +62,7 @@ def simplification() -> tuple[Pass, ...]:
 
 
 def llvm_pipeline(
-    inference: bool = False, exact: bool = False, near: int = 1 << 20
+    inference: bool = False, exact: bool = False, near: int = 1 << 19
 ) -> tuple[Pass, ...]:
     """From a traced function to kernels; `inference` where the state stays as it is.
 

@@ -68,7 +68,7 @@ def compile(
     target = target_of(options)
     if options.find_nan:
         return _searched(fn, target, options, Assembler(target, threads))
-    passes = llvm_pipeline(bool(state) and not donate, options.exact, near=target.l2 // 2)
+    passes = llvm_pipeline(bool(state) and not donate, options.exact, near=target.l2 // 4)
     cut = next(i for i, p in enumerate(passes) if isinstance(p, Outline))
 
     def run(graph: Graph, first: int, last: int) -> Graph:
