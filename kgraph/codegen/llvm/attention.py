@@ -9,6 +9,8 @@ For each tile of queries (as many as the register tile has rows):
 
 `attention_grad.py` makes the weights once more with the same code.
 
+Where it is causal, a tile stops behind the last key that one of its queries looks at.
+
 Keys and values are packed once for the head (`gemm_pack`), which also converts 16-bit floats: all
 is computed in float32 or float64. Rows beyond the last query repeat it and are not stored; keys
 beyond the last one have the score -inf and so the weight 0. Sums run in one order, whatever the
@@ -117,13 +119,22 @@ class Head:
             pack(f, source, place, first, self.columns, 0, inner)
         return to
 
+    def seen(self, query: Operand) -> Index:
+        """Of a tile of queries: so many keys, from the first on, are looked at.
+
+        With a mask that may be all, by a query that may look at none.
+        """
+        if not self.causal or self.mask is not None:
+            return self.span
+        return self.f.smin(self.span, self.f.add(query, self.shape.rows))
+
     def products(
         self, rows: Rows, first: Operand, inner: Index, panels: Operand, to: Rows, name: str
     ) -> None:
-        """A tile of rows from `first` on times each key: to the rows of a buffer."""
+        """A tile of rows from `first` on times each key that is seen: to the rows of a buffer."""
         f, shape = self.f, self.shape
         tile, offsets, step = self._tile(rows, first, inner, name)
-        with f.loop(0, self.span, self.columns, name="key") as key:
+        with f.loop(0, self.seen(first), self.columns, name="key") as key:
             panel = f.offset(panels, f.mul(key, inner), self.compute)
             streams = self.streams(tile, offsets, step, panel)
             sums = accumulate(f, streams, inner, self._zeros())
@@ -152,14 +163,14 @@ class Head:
         """So many rows go through the exponentials at a time: their chains overlap."""
         return math.gcd(self.shape.rows, 4 if self.f.target.vector_registers >= 32 else 2)
 
-    def exponentials(self, rows: Sequence[Operand], first: Operand) -> list[Operand]:
+    def exponentials(self, rows: Sequence[Operand], first: Operand, seen: Index) -> list[Operand]:
         """Turns rows of products into weights that are not divided by their sums, which it gives.
 
-        They are those of the queries from `first` on. The rows have whole panels.
+        They are those of the queries from `first` on. The rows have whole panels of what is seen.
         """
         f, lanes = self.f, self.shape.lanes
         kind = register_type(self.compute, lanes)
-        keys = self.padded(self.span)
+        keys = self.padded(seen)
         ragged = f.srem(self.span, self.columns).constant != 0
         plain = not (self.causal or self.mask or ragged)
 
@@ -217,7 +228,7 @@ class Head:
         return found
 
     def weighted(
-        self, weights: Rows, panels: Operand, count: Index, live: Operand,
+        self, weights: Rows, panels: Operand, count: Index, live: Operand, seen: Index,
         finish: Callable[[Operand, Operand, Operand, Operand | None], None],
     ) -> None:  # fmt: skip
         """A tile of weights times `count` columns; `finish(row, column, value, mask)` stores."""
@@ -227,7 +238,7 @@ class Head:
             panel = f.offset(panels, f.mul(column, self.span), self.compute)
             offsets = [f.mul(m, weights.step) for m in range(shape.rows)]
             streams = self.streams(weights.base, offsets, 1, panel)
-            for i, value in enumerate(accumulate(f, streams, self.span, self._zeros())):
+            for i, value in enumerate(accumulate(f, streams, seen, self._zeros())):
                 f.store_at(f.offset(stack, i * shape.lanes, self.compute), self.compute, value)
             with f.loop(0, live, name="row") as row:
                 line = f.offset(stack, f.mul(row, shape.columns), self.compute)
@@ -279,12 +290,12 @@ def emit_forward(head: Head, y: Rows) -> None:
     values = head.along(head.v, head.width, head.span, "values")
     weights, sums = head.buffer("weights"), head.places["sums"]
     with f.loop(0, head.time, rows, name="query") as query:
-        live = f.smin(f.sub(head.time, query), rows)
+        live, seen = f.smin(f.sub(head.time, query), rows), head.seen(query)
         head.products(head.q, query, head.size, keys, weights, "queries")
         with f.loop(0, rows, head.together, name="row") as row:
             lines = [weights.at(f, f.add(row, i), head.compute) for i in range(head.together)]
             one = constant(1, register_type(head.compute))
-            for i, total in enumerate(head.exponentials(lines, f.add(query, row))):
+            for i, total in enumerate(head.exponentials(lines, f.add(query, row), seen)):
                 place = f.offset(sums, f.add(row, i), head.compute)
                 f.store_at(place, head.compute, f.div(one, total))
 
@@ -293,7 +304,7 @@ def emit_forward(head: Head, y: Rows) -> None:
             place = f.offset(y.at(f, f.add(query, row), head.dtype), column, head.dtype)
             head.store(place, f.mul(value, f.splat(share, value.lanes)), mask)
 
-        head.weighted(weights, values, head.width, live, finish)
+        head.weighted(weights, values, head.width, live, seen, finish)
 
 
 def _whole(count: Any, unit: int) -> Any:

@@ -80,11 +80,11 @@ def emit_backward(head: Head, y: Rows, g: Rows, of: tuple[Rows, Rows, Rows], chu
                     (lines[0].at(f, at, compute), lines[1].at(f, at, compute))
                     for at in (f.add(row, i) for i in range(head.together))
                 ]
-                _slopes(head, places, f.add(query, row), y, g)
+                _slopes(head, places, f.add(query, row), head.seen(query), y, g)
             _of_queries(head, lines[1], turned, query, some, of[0])
         queries, gradients = (Rows(x.at(f, start, head.dtype), x.step) for x in (head.q, g))
-        _add(head, sums[0], slopes, queries, live, chunk, "all queries")
-        _add(head, sums[1], weights, gradients, live, chunk, "all gradients")
+        _add(head, sums[0], slopes, queries, (start, live), chunk, "all queries")
+        _add(head, sums[1], weights, gradients, (start, live), chunk, "all gradients")
     for total, to in zip(sums, of[1:], strict=True):
         total.store(head, to)
 
@@ -111,15 +111,16 @@ def _inner(head: Head, y: Rows, g: Rows, row: Operand) -> Operand:
 
 
 def _slopes(
-    head: Head, rows: Sequence[tuple[Operand, Operand]], first: Operand, y: Rows, g: Rows
-) -> None:
+    head: Head, rows: Sequence[tuple[Operand, Operand]], first: Operand, seen: Index,
+    y: Rows, g: Rows,
+) -> None:  # fmt: skip
     """Rows of products to weights, and of g x values to slopes: of the queries from `first` on."""
     f, lanes, compute = head.f, head.shape.lanes, head.compute
     queries = [f.smin(f.add(first, i), f.sub(head.time, 1)) for i in range(len(rows))]
     taken = [f.splat(_inner(head, y, g, query), lanes) for query in queries]
-    totals = head.exponentials([weights for weights, _ in rows], first)
+    totals = head.exponentials([weights for weights, _ in rows], first, seen)
     shares = [f.splat(f.div(constant(1, total.type), total), lanes) for total in totals]
-    with f.loop(0, head.padded(head.span), lanes, name="key") as key:
+    with f.loop(0, head.padded(seen), lanes, name="key") as key:
         for i, pair in enumerate(rows):
             places = [f.offset(row, key, compute) for row in pair]
             e, product = (f.load_at(place, compute, lanes) for place in places)
@@ -141,7 +142,7 @@ def _of_queries(
         place = to.at(f, f.add(query, row), head.dtype)
         head.store(f.offset(place, column, head.dtype), value, mask)
 
-    head.weighted(slopes, turned, head.size, some, finish)
+    head.weighted(slopes, turned, head.size, some, head.seen(query), finish)
 
 
 class _Sums:
@@ -183,25 +184,37 @@ class _Sums:
 
 
 def _add(
-    head: Head, sums: _Sums, buffer: Rows, rows: Rows, live: Operand, chunk: int, name: str
-) -> None:
-    """Adds a chunk's columns of the buffer, times its rows of an operand."""
+    head: Head, sums: _Sums, buffer: Rows, rows: Rows, queries: tuple[Operand, Operand],
+    chunk: int, name: str,
+) -> None:  # fmt: skip
+    """Adds a chunk's columns of the buffer, times its rows of an operand.
+
+    `queries` are the first one and how many. Where it is causal, those in front of a tile of keys
+    add nothing to it; the buffer has what is behind, as tiles of keys begin where tiles of queries
+    do.
+    """
     f, shape = head.f, head.shape
+    start, live = queries
     panels = head.along(rows, sums.count, live, name, room=chunk)
+    skips = head.causal and head.mask is None
+    keys = f.smin(head.span, f.add(start, live)) if skips else head.span
     with (
         f.loop(0, sums.count, head.columns, name="column") as column,
-        f.loop(0, head.span, shape.rows, name="key") as key,
+        f.loop(0, keys, shape.rows, name="key") as key,
     ):
-        panel = f.offset(panels, f.mul(column, chunk), head.compute)
-        columns = f.offset(buffer.base, key, head.compute)
+        before = f.smax(f.sub(key, start), 0) if skips else f.index(0)
+        place = f.add(f.mul(column, chunk), f.mul(before, head.columns))
+        panel = f.offset(panels, place, head.compute)
+        columns = f.offset(buffer.at(f, before, head.compute), key, head.compute)
         streams = head.streams(columns, range(shape.rows), buffer.step, panel)
         target = sums.place(head, key, column)
         places = [
             f.offset(target, i * shape.lanes, head.compute)
             for i in range(shape.rows * shape.vectors)
         ]
-        before = [f.load_at(place, head.compute, shape.lanes) for place in places]
-        for place, value in zip(places, accumulate(f, streams, live, before), strict=True):
+        old = [f.load_at(place, head.compute, shape.lanes) for place in places]
+        new = accumulate(f, streams, f.sub(live, before), old)
+        for place, value in zip(places, new, strict=True):
             f.store_at(place, head.compute, value)
 
 

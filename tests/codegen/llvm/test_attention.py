@@ -53,10 +53,23 @@ def check(fn: Function, target: Target, given: list[Array]) -> None:
 
 
 @all_targets
+@pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
-def test_sizes(target: Target, sizes: tuple[int, ...]) -> None:
-    fn = step(sizes, None, False)
+def test_sizes(target: Target, sizes: tuple[int, ...], causal: bool) -> None:
+    fn = step(sizes, None, causal)
     check(fn, target, arrays(fn))
+
+
+def test_causal_queries_do_not_touch_what_lies_far_behind_them() -> None:
+    """Of keys that no query of a tile looks at, nothing is read."""
+    fn = step((1, 64, 64, 1, 8, 8), None, True)
+    given = arrays(fn)
+    clean = run(native(fn), fn, given)
+    for x in given[1:3]:
+        x[0, 63] = np.nan
+    y, of_q, _, _ = run(native(fn), fn, given)
+    np.testing.assert_array_equal(y[0, :48], clean[0][0, :48])
+    np.testing.assert_array_equal(of_q[0, :48], clean[1][0, :48])
 
 
 @all_targets
