@@ -103,6 +103,17 @@ def _pool(build: Callable[[Any], Any], name: str) -> Kernel:
     return Kernel("pooling", name, build, ("f32[8,56,56,64]",))
 
 
+def _loss(rows: int, classes: int) -> Kernel:
+    """The loss of logits against classes, and its gradient."""
+
+    def build(labels: Any, x: Any) -> Any:
+        loss = ops.mean(ops.sparse_categorical_crossentropy(labels, x, from_logits=True))
+        return loss, *gradients(loss, [x])
+
+    specs = (f"i32[{rows}]", f"f32[{rows},{classes}]")
+    return Kernel("loss and gradient", f"{rows} rows of {classes}", build, specs)
+
+
 def kernels() -> list[Kernel]:
     """All of them."""
     x = "f32[2048,2048]"  # 16 MB: beyond the caches of a core
@@ -135,6 +146,8 @@ def kernels() -> list[Kernel]:
         Kernel("elementwise", "power", ops.power, ("f32[64,1024]", "f32[64,1024]")),
         Kernel("softmax", "512 rows of 128", ops.softmax, ("f32[512,128]",)),
         Kernel("softmax", "64 rows of 10000", ops.softmax, ("f32[64,10000]",)),
+        _loss(64, 10000),
+        Kernel("sort", "1024 rows of 1024", ops.sort, ("f32[1024,1024]",)),
         Kernel("random", "uniform", lambda s: random.uniform((64, 1024), seed=s), ("u32[2]",)),
         Kernel("random", "normal", lambda s: random.normal((64, 1024), seed=s), ("u32[2]",)),
     ]  # fmt: skip

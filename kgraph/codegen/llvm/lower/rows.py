@@ -25,11 +25,12 @@ from kgraph.codegen.llvm.lower.reduction import Reduction, vectors_of
 from kgraph.codegen.llvm.lower.space import space_of
 from kgraph.codegen.llvm.lower.tiling import likely, tile_elements
 from kgraph.codegen.llvm.target import Target
-from kgraph.ir import Fact, Function, Op, Param, Shape, Size, TensorType, Value, users
+from kgraph.ir import Function, Op, Param, Shape, Size, TensorType, Value, users
 from kgraph.ir.ops.reduce import Reduce
 from kgraph.ir.ops.shape import Constant
 
 _ALIGN = 64  # of private rows
+_DEAR = 8  # operations that cost more than a store and a load of the first cache
 
 
 def is_of_rows(body: Function) -> bool:
@@ -164,13 +165,10 @@ def _levels(plan: Reduction) -> tuple[Level, ...]:
     for level, (reduces, stores) in enumerate(roots):
         cone = _Cone.of([*(op.x for op in reduces), *stores], shape, lies)
         later = [v for xs, ys in roots[level + 1 :] for v in (*(op.x for op in xs), *ys)]
-        wanted = _Cone.of(later, shape, lies).ops
         keeps = [
             v
-            for op in cone.ops
-            if op in wanted and Fact.TRANSCENDENTAL in op.facts
-            for v in op.results
-            if v not in stores
+            for v in _handed_on(cone, later, _Cone.of(later, shape, lies))
+            if v not in stores and _cost(_Cone.of([v], shape, lies)) >= _DEAR
         ]
         vectors = vectors_of(plan.space, plan.lanes, sum(map(op_cost, cone.ops)))
         part = replace(plan, reduces=tuple(reduces), vectors=vectors)
@@ -179,6 +177,18 @@ def _levels(plan: Reduction) -> tuple[Level, ...]:
         )
         lies.update(keeps, stores)
     return tuple(levels)
+
+
+def _handed_on(now: _Cone, roots: Sequence[Value], later: _Cone) -> list[Value]:
+    """The values of both cones that the later one needs for what it has alone."""
+    shared = set(now.ops).intersection(later.ops)
+    wanted = {v for op in later.ops if op not in shared for v in op.operands} | set(roots)
+    return [v for op in now.ops if op in shared for v in op.results if v in wanted]
+
+
+def _cost(cone: _Cone) -> int:
+    """Operations, roughly; a division is as slow as four others."""
+    return sum(4 if op.name in ("divide", "sqrt", "rsqrt") else op_cost(op) for op in cone.ops)
 
 
 @dataclass(frozen=True)
