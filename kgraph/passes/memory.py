@@ -1,10 +1,9 @@
 """Memory planning: where each value of a function lies while it runs.
 
 A plan stands beside the graph and changes nothing in it. Values share memory where their lives do
-not overlap (linear scan over the schedule, as in Poletto and Sarkar, TOPLAS 1999), sizes may name
-symbols, and all offsets are sizes that are known when the program starts: one arena for a call. A
-value may take over the memory of an operand that dies at its op, a result that of a parameter that
-the caller donates, and a reshape is only another view.
+not overlap (`arena.py`), sizes may name symbols, and all offsets are sizes that are known when the
+program starts: one arena for a call. A value may take over the memory of an operand that dies at
+its op, a result that of a parameter that the caller donates, and a reshape is only another view.
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
-from kgraph.ir import Fact, Function, Op, Size, TensorType, Value, floordiv, is_nonnegative
+from kgraph.ir import Fact, Function, Op, Size, TensorType, Value
 from kgraph.ir.ops.control import Fusion
 from kgraph.ir.ops.shape import AssumeShape, Reshape
+from kgraph.passes.arena import Piece, place_pieces
 
-ALIGNMENT = 64
 _VIEWS = (Reshape, AssumeShape)  # their results are their operands, in memory
 
 
@@ -71,18 +70,10 @@ class MemoryPlan:
 
 
 @dataclass(eq=False)
-class _Slot:
-    """A run of the arena that serves several values in turn."""
-
-    nbytes: Size
-    offset: Size = 0
-
-
-@dataclass(eq=False)
 class _Buffer:
     """Memory that a value and its views share."""
 
-    place: Place | _Slot
+    place: Place | Piece
     last: int = -1  # the place in the schedule of the last op that reads it
     fixed: bool = False  # not to be written again: a parameter
 
@@ -111,32 +102,26 @@ def plan_memory(
 
 
 class _Planner:
-    """Walks the schedule; free slots wait by size for the next value."""
+    """Walks the schedule: which values share a buffer, and for how long it is wanted."""
 
     def __init__(
         self, fn: Function, last: dict[Value, int], direct: dict[Value, int], may: MayOverwrite
     ) -> None:
         self._fn, self._last, self._direct, self._may = fn, last, direct, may
-        self._slots: list[_Slot] = []
-        self._free: dict[Size, list[_Slot]] = {}
-        self._scratch: dict[Op, _Slot] = {}
+        self._scratch: dict[Op, Piece] = {}
         self._buffer = {
             p: _Buffer(Param(i), last.get(p, -1), fixed=True) for i, p in enumerate(fn.params)
         }
 
     def place(self, op: Op, at: int, elsewhere: bool, scratch: Size) -> None:
-        """Buffers for the results of the op, and what it frees."""
+        """Buffers for the results of the op, and its scratch memory."""
         for k, v in enumerate(op.results):
             if elsewhere and v not in self._direct:
                 self._buffer[v] = _Buffer(Elsewhere(), fixed=True)
             else:
                 self._buffer[v] = self._buffer_for(op, at, k)
         if scratch != 0:
-            self._scratch[op] = self._take(scratch)
-            self._release(self._scratch[op])
-        for buffer in {self._buffer[v]: None for v in (*op.operands, *op.results)}:
-            if isinstance(buffer.place, _Slot) and buffer.last <= at:
-                self._release(buffer.place)
+            self._scratch[op] = Piece(scratch, at, at)
 
     def _buffer_for(self, op: Op, at: int, k: int) -> _Buffer:
         v = op.results[k]
@@ -151,61 +136,30 @@ class _Planner:
                 buffer = self._buffer[op.operands[j]]
                 buffer.last = self._last.get(v, at)
                 return buffer
-        return _Buffer(self._take(_nbytes(v.type)), self._last.get(v, at))
+        return _Buffer(Piece(_nbytes(v.type), at, at), self._last.get(v, at))
 
     def _dies_in_step(self, op: Op, at: int, j: int, k: int) -> bool:
         """May result k take over the memory of operand j?"""
         buffer = self._buffer[op.operands[j]]
-        if not isinstance(buffer.place, _Slot) or buffer.fixed or buffer.last > at:
+        if not isinstance(buffer.place, Piece) or buffer.fixed or buffer.last > at:
             return False
         others = (*op.operands[:j], *op.operands[j + 1 :], *op.results[:k])
         return self._may(op, j, k) and all(self._buffer[x] is not buffer for x in others)
 
-    def _take(self, nbytes: Size) -> _Slot:
-        """A free slot that fits, the tightest one; else one that can grow; else a new one."""
-        size = self._best(nbytes)
-        if size is None:
-            self._slots.append(_Slot(nbytes))
-            return self._slots[-1]
-        slot = self._free[size].pop()
-        if not self._free[size]:
-            del self._free[size]
-        if slot.nbytes != nbytes and is_nonnegative(nbytes - slot.nbytes):
-            slot.nbytes = nbytes
-        return slot
-
-    def _best(self, nbytes: Size) -> Size | None:
-        """The size of the free slot to take."""
-        if nbytes in self._free:
-            return nbytes
-        best: Size | None = None
-        for size in self._free:
-            if is_nonnegative(size - nbytes) and (best is None or is_nonnegative(best - size)):
-                best = size
-        if best is not None:
-            return best
-        for size in self._free:
-            if is_nonnegative(nbytes - size) and (best is None or is_nonnegative(size - best)):
-                best = size
-        return best
-
-    def _release(self, slot: _Slot) -> None:
-        self._free.setdefault(slot.nbytes, []).append(slot)
-
     def finish(self) -> MemoryPlan:
-        """The plan, with the slots one behind the other."""
-        total: Size = 0
-        for slot in self._slots:
-            slot.offset = total
-            total = total + floordiv(slot.nbytes + (ALIGNMENT - 1), ALIGNMENT) * ALIGNMENT
+        """The plan, now that it is known how long each buffer is wanted."""
+        pieces = {piece: None for piece in self._scratch.values()}
+        for buffer in self._buffer.values():
+            if isinstance(buffer.place, Piece):
+                buffer.place.last = buffer.last
+                pieces[buffer.place] = None
+        total = place_pieces(pieces)
         places: dict[Value, Place] = {}
         for v, buffer in self._buffer.items():
-            slot_or_place = buffer.place
-            places[v] = (
-                Arena(slot_or_place.offset) if isinstance(slot_or_place, _Slot) else slot_or_place
-            )
+            place = buffer.place
+            places[v] = Arena(place.offset) if isinstance(place, Piece) else place
         copies = tuple((v, i) for i, v in enumerate(self._fn.results) if places[v] != Result(i))
-        scratch = {op: slot.offset for op, slot in self._scratch.items()}
+        scratch = {op: piece.offset for op, piece in self._scratch.items()}
         return MemoryPlan(places, scratch, copies, total)
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from kgraph.ir import Builder, Function, Op, Size, TensorType, Value, bind_size, parse, symbol
 from kgraph.ir.ops.shape import AssumeShape, Constant, Reshape
+from kgraph.passes.arena import ALIGNMENT
 from kgraph.passes.base import run_passes
 from kgraph.passes.memory import (
-    ALIGNMENT,
     Arena,
     Elsewhere,
     MemoryPlan,

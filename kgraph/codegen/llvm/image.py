@@ -29,8 +29,9 @@ from kgraph.codegen.options import Options
 from kgraph.codegen.probe import Probe
 from kgraph.ir import Function as Graph
 from kgraph.ir import Size
+from kgraph.passes.arena import ALIGNMENT
 from kgraph.passes.base import run_passes
-from kgraph.passes.memory import ALIGNMENT, MemoryPlan, Param
+from kgraph.passes.memory import MemoryPlan, Param
 from kgraph.passes.outline import Outline
 from kgraph.passes.pipeline import llvm_pipeline
 from kgraph.passes.prepare import split

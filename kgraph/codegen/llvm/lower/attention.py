@@ -13,7 +13,7 @@ from kgraph.codegen.llvm.lower.tiling import likely
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Size, Value
 from kgraph.ir.ops.attention import NEVER, Attention, AttentionGrad
-from kgraph.passes.memory import ALIGNMENT
+from kgraph.passes.arena import ALIGNMENT
 
 AnyAttention = Attention | AttentionGrad
 

@@ -37,7 +37,8 @@ from kgraph.codegen.llvm.lower.tiling import divided_up
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Size, Value, bind_size, numpy_dtype, product
 from kgraph.ir.ops.control import Batched
-from kgraph.passes.memory import ALIGNMENT, MemoryPlan, Result
+from kgraph.passes.arena import ALIGNMENT
+from kgraph.passes.memory import MemoryPlan, Result
 
 _BLOCK = "block"
 _THREADS = 2  # the word of the context that has the number of threads

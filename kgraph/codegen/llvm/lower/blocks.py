@@ -21,7 +21,7 @@ from kgraph.ir import Size, numpy_dtype
 from kgraph.ir.ops.blocks import CHUNKS
 from kgraph.ir.ops.common import identity
 from kgraph.ir.ops.control import Batched
-from kgraph.passes.memory import ALIGNMENT
+from kgraph.passes.arena import ALIGNMENT
 
 __all__ = [
     "CHUNKS", "Partial", "chunk_bound", "launch_accumulate", "launch_clear", "launch_tree",

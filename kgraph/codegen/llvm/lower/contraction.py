@@ -23,7 +23,7 @@ from kgraph.ir import Op, Size
 from kgraph.ir.ops.contract import DotGeneral
 from kgraph.ir.ops.control import Fusion
 from kgraph.ir.ops.convolution import Convolution
-from kgraph.passes.memory import ALIGNMENT
+from kgraph.passes.arena import ALIGNMENT
 
 
 @lowers(DotGeneral, Convolution)

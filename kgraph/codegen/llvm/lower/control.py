@@ -19,7 +19,8 @@ from kgraph.codegen.llvm.lower.table import lowers, wants_scratch, wants_slab
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Function, Op, Size, TensorType, Value, maximum
 from kgraph.ir.ops.control import Case, If, Scan, While
-from kgraph.passes.memory import ALIGNMENT, MemoryPlan
+from kgraph.passes.arena import ALIGNMENT
+from kgraph.passes.memory import MemoryPlan
 
 
 def aligned(size: Size) -> Size:

@@ -22,7 +22,7 @@ from kgraph.codegen.llvm.lower.frame import Frame, Kernel
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Size, Value, floordiv
 from kgraph.ir.ops.convolution import Convolution
-from kgraph.passes.memory import ALIGNMENT
+from kgraph.passes.arena import ALIGNMENT
 
 SINGLE = "_or_2"  # of an algorithm: a batch of one has another
 

@@ -19,7 +19,7 @@ from kgraph.codegen.llvm.lower.tiling import likely
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Builder, Dim, Size, Value, minimum, product
 from kgraph.ir.ops.contract import DotGeneral
-from kgraph.passes.memory import ALIGNMENT
+from kgraph.passes.arena import ALIGNMENT
 
 TILE = 1 << 21  # operations of a tile: some twenty microseconds
 # Of a tile at least: so that packing B again for each pays, and streaming an A that outgrows L2.
