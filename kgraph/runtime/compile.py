@@ -12,6 +12,7 @@ from kgraph.ir import Function, IRError, TensorType
 from kgraph.runtime.cache import disk_cache
 from kgraph.runtime.collection import no_collection
 from kgraph.runtime.digest import Key, key_of
+from kgraph.runtime.freed import give_back
 from kgraph.runtime.functions import FunctionStore, forget_functions
 from kgraph.runtime.memory import MemoryCache
 from kgraph.runtime.options import default_options, notice
@@ -107,6 +108,7 @@ def _runners(
     if native and options.find_nan:
         found = _with_search(found, fn.param_names)
     _memory.put(key.digest, found)
+    give_back()
     return found
 
 
