@@ -181,7 +181,10 @@ class ReductionKernel:
                     each += element(Axis(f.add(c, v * lanes), 1), ALWAYS)
             return tuple(each)
 
-        sums = self._loop(start, whole, width, plan.vectors, block)
+        if whole.constant is not None and whole.constant == start.constant:
+            sums = self._fresh(plan.vectors)
+        else:
+            sums = self._loop(start, whole, width, plan.vectors, block)
         if plan.lanes == 0 or whole.text == stop.text:
             return sums
 
@@ -203,10 +206,17 @@ class ReductionKernel:
         rest = f.sub(stop, whole)
         if rest.constant == 0:
             return (*first, *sums[count:])
+
+        def tail() -> Sums:
+            return self._combined(
+                first, single(Axis(whole, 1), Guard(lanes=f.tail_mask(rest, lanes)))
+            )
+
+        if rest.constant is not None:
+            return (*tail(), *sums[count:])
         choice = f.choose(f.compare("GT", rest, 0))
         with choice.then():
-            tail = single(Axis(whole, 1), Guard(lanes=f.tail_mask(rest, lanes)))
-            choice.give(*self._combined(first, tail))
+            choice.give(*tail())
         with choice.otherwise():
             choice.give(*first)
         return (*choice.results, *sums[count:])
