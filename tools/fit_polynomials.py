@@ -133,9 +133,14 @@ def per_erfc(x: Real) -> Real:
     return 1 / (erfc(x) * log(2))
 
 
-def exp2(r: Real) -> Real:
-    """2^r."""
-    return mpf(2) ** r
+def exp2_tail(r: Real) -> Real:
+    """(2^r - 1) / r."""
+    return (mpf(2) ** r - 1) / r if abs(r) > mpf(10) ** -20 else log(2)
+
+
+def exp2_weight(r: Real) -> Real:
+    """Error of r p(r) relative to 2^r."""
+    return mpf(2) ** r / max(abs(r), mpf("1e-3"))
 
 
 def erfcx_of(t: Real) -> Real:
@@ -186,7 +191,7 @@ def main() -> None:
     root = lambda w: sqrt(mpf(w))  # noqa: E731
     fits = {
         "EXP_32": (expm1_tail, exp_weight, -HALF_LN2, HALF_LN2, 5),
-        "EXP2_32": (exp2, one, -HALF, HALF, 5),
+        "EXP2_32": (exp2_tail, exp2_weight, -HALF, HALF, 5),
         "EXP_64": (expm1_tail, exp_weight, -HALF_LN2, HALF_LN2, 9),
         "LOG_32": (log_tail, log_weight, sqrt(mpf(1) / 2) - 1, sqrt(2) - 1, 8),
         "LOG_64": (over_z(atanh_tail, mpf(2) / 3), one, 0, mpf("0.02944"), 7),

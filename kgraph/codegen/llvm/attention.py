@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kgraph.codegen.llvm.emit import Function, Index, Operand, constant, register_type
-from kgraph.codegen.llvm.exponential import exp
+from kgraph.codegen.llvm.exponential import LOG2_E, exp2_below
 from kgraph.codegen.llvm.gemm_pack import Source, pack
 from kgraph.codegen.llvm.gemm_tile import Shape, Streams, accumulate, zeros
 
@@ -167,10 +167,11 @@ class Head:
         """Turns rows of products into weights that are not divided by their sums, which it gives.
 
         They are those of the queries from `first` on. The rows have whole panels of what is seen.
+        Scores are scaled so that weights are powers of 2.
         """
         f, lanes = self.f, self.shape.lanes
         kind = register_type(self.compute, lanes)
-        keys = self.padded(seen)
+        keys, scale = self.padded(seen), self.scale * LOG2_E
         ragged = f.srem(self.span, self.columns).constant != 0
         plain = not (self.causal or self.mask or ragged)
 
@@ -182,7 +183,7 @@ class Head:
             found = []
             for i, (row, before) in enumerate(zip(rows, top.values, strict=True)):
                 place = f.offset(row, top.index, self.compute)
-                score = f.mul(f.load_at(place, self.compute, lanes), self.scale)
+                score = f.mul(f.load_at(place, self.compute, lanes), scale)
                 allowed = self.allowed(f.add(first, i), top.index)
                 if allowed is not None:
                     score = f.select(allowed, score, constant(self.never, kind))
@@ -201,8 +202,8 @@ class Head:
                 place = f.offset(row, total.index, self.compute)
                 score = f.load_at(place, self.compute, lanes)
                 # What the first loop stored is scaled.
-                less = f.fma(score, self.scale, f.neg(most)) if plain else f.sub(score, most)
-                e = exp(f, less)
+                less = f.fma(score, scale, f.neg(most)) if plain else f.sub(score, most)
+                e = exp2_below(f, less)
                 f.store_at(place, self.compute, e)
                 found.append(f.add(before, e))
             total.next(*found)

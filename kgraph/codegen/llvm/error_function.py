@@ -12,10 +12,9 @@ from kgraph.codegen.llvm.coefficients import (
     ERF_INV_NEAR_64,
     ERF_TAIL_32,
     ERF_TAIL_64,
-    EXP2_32,
 )
 from kgraph.codegen.llvm.emit import Function, Operand
-from kgraph.codegen.llvm.exponential import exp, log
+from kgraph.codegen.llvm.exponential import exp, exp2_small, log
 from kgraph.codegen.llvm.floats import any_lane, horner, is_single, nearest, power_of_two
 
 
@@ -40,7 +39,7 @@ def _from_above(f: Function, x: Operand) -> Operand:
     """1 - erfc(x) from 1 to 3.95, where erfc(x) is 2^n 2^r: no exponent leaves the normal ones."""
     exponent = horner(f, x, ERF_TAIL_32)
     whole, n = nearest(f, exponent)
-    part = horner(f, f.sub(exponent, whole), EXP2_32)
+    part = exp2_small(f, f.sub(exponent, whole))
     return f.fma(f.neg(part), power_of_two(f, n, x), 1.0)
 
 

@@ -7,7 +7,7 @@ them, and keep the sign of zero.
 
 from __future__ import annotations
 
-from kgraph.codegen.llvm.coefficients import EXP_32, EXP_64, LOG_32, LOG_64
+from kgraph.codegen.llvm.coefficients import EXP2_32, EXP_32, EXP_64, LOG_32, LOG_64
 from kgraph.codegen.llvm.emit import Function, Operand, constant
 from kgraph.codegen.llvm.floats import (
     horner,
@@ -32,6 +32,23 @@ def exp(f: Function, x: Operand) -> Operand:
     x = f.fmin(f.fmax(x, kind.exp_low), kind.exp_high)
     r, whole, n = _reduce(f, x)
     return scale(f, f.add(_expm1_small(f, r), 1.0), whole, n)
+
+
+def exp2_small(f: Function, r: Operand) -> Operand:
+    """2^r for a float32 |r| <= 1/2."""
+    return f.fma(r, horner(f, r, EXP2_32), 1.0)
+
+
+def exp2_below(f: Function, x: Operand) -> Operand:
+    """2^x of an x up to 0, but 0 where it is subnormal, which takes long; float32 within 2 ulp."""
+    low = -126.0 if is_single(x) else -1022.0
+    inside = f.fmax(x, low)
+    if is_single(x):
+        whole, n = nearest(f, inside)
+        value = f.mul(exp2_small(f, f.sub(inside, whole)), power_of_two(f, n, x))
+    else:
+        value = exp(f, f.mul(inside, LN_2))
+    return f.select(f.compare("LT", x, low), 0.0, value)
 
 
 def expm1(f: Function, x: Operand) -> Operand:

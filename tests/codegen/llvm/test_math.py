@@ -8,6 +8,7 @@ import pytest
 
 from kgraph.codegen.llvm import math
 from kgraph.codegen.llvm.emit import I64, PTR, Module, Operand, View
+from kgraph.codegen.llvm.exponential import exp2_below
 from tests.codegen.llvm.native import Loaded, targets
 
 special = pytest.importorskip("scipy.special")  # comes with jax
@@ -49,7 +50,7 @@ UNARY = {
 BINARY_BOUND = (0.6, 2.0)
 
 
-def build(target, name: str, dtype: str, lanes: int) -> Loaded:
+def build(target, name: str, dtype: str, lanes: int, function=None) -> Loaded:
     module = Module(target)
     with module.function("apply", [("n", I64), ("x", PTR), ("y", PTR), ("out", PTR)]) as f:
         n, x, y, out = f.parameters
@@ -58,7 +59,7 @@ def build(target, name: str, dtype: str, lanes: int) -> Loaded:
             arguments = [f.load(View(x, dtype, (1,)), [i], lanes, mask=mask)]
             if name in math.BINARY:
                 arguments.append(f.load(View(y, dtype, (1,)), [i], lanes, mask=mask))
-            value = (math.UNARY.get(name) or math.BINARY[name])(f, *arguments)
+            value = (function or math.UNARY.get(name) or math.BINARY[name])(f, *arguments)
             f.store(View(out, dtype, (1,)), [i], value, mask=mask)
 
         if lanes:
@@ -129,6 +130,20 @@ def test_float32(target, name):
     bound, _, reference = UNARY[name]
     loaded = build(target, name, "float32", target.lanes(4))
     check(name, loaded, single_inputs(60_000), bound, reference)
+
+
+@all_targets
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_powers_of_two_that_are_not_above_one(target, dtype):
+    """Zero in place of subnormal ones."""
+    least = np.finfo(dtype).minexp
+    x = np.linspace(least, 0, 20_001).astype(dtype)
+    loaded = build(target, "exp2", dtype, target.lanes(x.itemsize), exp2_below)
+    check("exp2", loaded, x, 2 if dtype == "float32" else 1_000, np.exp2)
+    x = np.array([least - 0.01, least * 1.05, -1e30, -np.inf, np.nan], dtype)
+    out = np.empty_like(x)
+    loaded("apply", len(x), x, x, out)
+    np.testing.assert_array_equal(out, np.array([0, 0, 0, 0, np.nan], dtype))
 
 
 @pytest.mark.slow
