@@ -25,7 +25,9 @@ from kgraph.runtime.options import notice
 _MAGIC = b"kgraph1\n"
 _SUFFIX = ".kgc"
 _FUNCTION = ".kgf"
-_MOST_FUNCTIONS = 4096
+# Functions are counted, not weighed: asking for the sizes of all would take longer than compiling
+# some. One has 2 KB or so, and a block of the disk or two.
+_MOST_FUNCTIONS, _FUNCTION_SHARE = 4096, 1 << 14
 _MISS = "last-miss.json"
 _DEFAULT_LIMIT_MB = 512
 _STALE_SECONDS = 3600
@@ -112,10 +114,18 @@ class DiskCache:
         return data[32:]
 
     def put_functions(self, items: Mapping[str, bytes]) -> None:
-        """Stores the code of functions; the next `put` sees to it that they are not too many."""
+        """Stores the code of functions. Where they are too many, the least used quarter goes."""
         self._write(
             {self.folder / (k + _FUNCTION): _checksum(code, k) + code for k, code in items.items()}
         )
+        most = min(_MOST_FUNCTIONS, self.limit // _FUNCTION_SHARE)
+        with contextlib.suppress(OSError):
+            if sum(name.endswith(_FUNCTION) for name in os.listdir(self.folder)) <= most:
+                return
+        oldest_first = sorted(self._files(_FUNCTION), key=lambda item: item[1].st_mtime)
+        for path, _ in oldest_first[: len(oldest_first) - most * 3 // 4]:
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     def functions(self) -> tuple[int, int]:
         """How many functions are stored, and their bytes."""
@@ -237,18 +247,14 @@ class DiskCache:
         return found
 
     def _evict(self) -> None:
-        files = self._files(_SUFFIX, _FUNCTION)
+        files = self._files(_SUFFIX)
         total = sum(info.st_size for _, info in files)
-        functions = sum(path.suffix == _FUNCTION for path, _ in files)
         for path, info in sorted(files, key=lambda item: item[1].st_mtime):
-            surplus = path.suffix == _FUNCTION and functions > _MOST_FUNCTIONS
-            if total <= self.limit and functions <= _MOST_FUNCTIONS:
+            if total <= self.limit:
                 break
-            if total > self.limit or surplus:
-                with contextlib.suppress(OSError):
-                    path.unlink()
-                    total -= info.st_size
-                    functions -= path.suffix == _FUNCTION
+            with contextlib.suppress(OSError):
+                path.unlink()
+                total -= info.st_size
 
 
 class NoCache(DiskCache):
@@ -280,7 +286,8 @@ def disk_cache() -> DiskCache:
     """The user's cache.
 
     The folder is `$KGRAPH_CACHE_DIR`, else `$XDG_CACHE_HOME/kgraph`, else `~/.cache/kgraph`.
-    `KGRAPH_CACHE_MB` bounds its size; `KGRAPH_CACHE=0` turns it off.
+    `KGRAPH_CACHE_MB` bounds the size of its programs, and so the number of functions, at most
+    4096; `KGRAPH_CACHE=0` turns it off.
 
     Raises:
         ValueError: `KGRAPH_CACHE_MB` is no number.

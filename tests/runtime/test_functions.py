@@ -110,20 +110,18 @@ def test_files_are_the_users_own(cache_folder: Path) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in cache_folder.iterdir()} == {0o600}
 
 
-def test_functions_count_for_the_size_and_go_when_not_used(
-    cache_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(caches, "_MOST_FUNCTIONS", 3)
-    cache = DiskCache(cache_folder, 4000)
-    cache.put_functions({f"{i}": bytes(10) for i in range(5)})
+def test_the_least_used_go_where_they_are_too_many(cache_folder: Path) -> None:
+    cache = DiskCache(cache_folder, 8 << 14)  # room for eight
+    cache.put_functions({f"{i}": bytes(10) for i in range(8)})
     for i, path in enumerate(sorted(cache_folder.iterdir())):
         os.utime(path, (i, i))
     assert cache.get_function("0") is not None  # and so it was used last
     cache.put(Key((("graph", "g"),)), [bytes(2000)])
-    assert sorted(path.stem for path in cache_folder.glob("*.kgf")) == ["0", "3", "4"]
-    cache.put(Key((("graph", "h"),)), [bytes(3500)])
-    assert cache.functions()[0] == 0
-    assert [entry.parts for entry in cache.entries()] == [(("graph", "h"),)]
+    assert cache.functions()[0] == 8
+    cache.put_functions({"8": bytes(10)})
+    left = sorted(path.stem for path in cache_folder.glob("*.kgf"))
+    assert left == ["0", "4", "5", "6", "7", "8"]
+    assert len(cache.entries()) == 1
 
 
 def test_clear_removes_them(cache_folder: Path) -> None:
