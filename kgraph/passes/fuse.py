@@ -21,6 +21,7 @@ from kgraph.ir import Builder, Fact, Function, Op, Shape, Value, users
 from kgraph.ir.ops.contract import DotGeneral
 from kgraph.ir.ops.control import Fusion
 from kgraph.ir.ops.convolution import Convolution
+from kgraph.ir.ops.gather import Gather
 from kgraph.ir.ops.index import Concatenate, Pad, Reverse, Slice
 from kgraph.ir.ops.reduce import Reduce
 from kgraph.ir.ops.shape import BroadcastInDim, Constant, DimSize, Iota, Transpose
@@ -210,7 +211,7 @@ class _Groups:
             return False
         if isinstance(op, _HEROES):
             return group.kind == "loop" and all(_is_epilogue(member) for member in group.ops)
-        if isinstance(op, _EDGE):
+        if isinstance(op, _EDGE) or (isinstance(op, Gather) and _reads_windows(op)):
             return group.kind in ("loop", "reduce")
         if group.kind == "reduce" and op in self._behind and op not in self._again:
             return False
@@ -242,6 +243,12 @@ def _takes_copy(group: _Group, op: Op, same_index: bool) -> bool:
     if op.results[0].type.rank == 0:
         return True
     return same_index and not (group.kind == "contract" and isinstance(op, Iota))
+
+
+def _reads_windows(op: Gather) -> bool:
+    """Do neighbours along the last dim lie side by side, so that vectors run along it?"""
+    live = [d for d, size in enumerate(op.result.shape) if size != 1]
+    return bool(live) and live[-1] in op.offset_dims
 
 
 def _is_epilogue(op: Op) -> bool:

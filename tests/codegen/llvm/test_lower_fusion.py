@@ -120,6 +120,19 @@ def test_reading_at_other_indices() -> None:
         check(fn, _arrays(fn, batch=n), fuse=True)
 
 
+@pytest.mark.parametrize("dims", [None, (1,), (2,), (0, 1)])
+def test_gathers_of_rows(dims: tuple[int, ...] | None) -> None:
+    """In a loop and in reductions; places before and behind the array are those at its ends."""
+    b = Builder()
+    x, at = _param(b, 9, 37), _param(b, batch, 3, 1, dtype="int32")
+    rows = b.gather(x, at, (2,), (0,), (0,), 2, (1, 37))
+    y = b.tanh(b.multiply(rows, rows))
+    fn = b.function(y if dims is None else b.reduce(y, "sum", dims))
+    assert len(_fused(fn).ops) == 1
+    for n in (1, 50):
+        check(fn, _arrays(fn, batch=n), fuse=True)
+
+
 @pytest.mark.parametrize("dims", [(0,), (1,), (2,), (0, 1), (1, 2), (0, 2), (0, 1, 2)])
 @pytest.mark.parametrize("kind", ["sum", "max"])
 def test_reduction_with_a_prologue(dims: tuple[int, ...], kind: str) -> None:
