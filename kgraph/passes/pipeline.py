@@ -10,6 +10,7 @@ from kgraph.passes.cse import CommonSubexpressions
 from kgraph.passes.custom import InlineCustomGradients
 from kgraph.passes.dce import DeadCode
 from kgraph.passes.decompose import Decompose, Keep
+from kgraph.passes.dilated import SplitDilated
 from kgraph.passes.fold import Fold
 from kgraph.passes.fuse import Fuse
 from kgraph.passes.gates import FuseGates
@@ -78,6 +79,9 @@ def llvm_pipeline(
         *(
             (FoldScales(),) if inference and not exact else ()
         ),  # the weights that it makes are made once
+        *(
+            () if exact else (SplitDilated(),)
+        ),  # for Winograd's algorithm; Simplify joins neighbours
         Decompose(keep=LLVM_KEEPS + REGIONS_KEEP),  # before regions, which see through basic ops
         SliceWindows(),  # before simplification, which clears up what its slices leave
         Simplify(),  # decompositions are written to be read, not to be short

@@ -10,6 +10,7 @@ from kgraph.passes.cse import CommonSubexpressions
 from kgraph.passes.custom import InlineCustomGradients
 from kgraph.passes.dce import DeadCode
 from kgraph.passes.decompose import Decompose
+from kgraph.passes.dilated import SplitDilated
 from kgraph.passes.exact import exact
 from kgraph.passes.fold import Fold
 from kgraph.passes.fuse import Fuse
@@ -44,6 +45,7 @@ FILES: dict[str, tuple[Pass, float]] = {
     "sink.kg": (SinkSteps(), 1e-5),
     "layout.kg": (ChannelsLast(), 1e-6),
     "windows.kg": (SliceWindows(), 1e-6),
+    "dilated.kg": (SplitDilated(), 1e-5),
     "algorithm.kg": (ChooseAlgorithm(), 0),
     "algorithm_single.kg": (ChooseAlgorithm(single=True), 0),
     "fuse.kg": (Fuse(), 0),
