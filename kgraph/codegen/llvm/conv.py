@@ -213,7 +213,7 @@ class _PhaseTiles:
         place = f.add(f.add(place, f.mul(row, steps[2])), width.offset * steps[3])
         y = f.offset(f.parameter("y"), place, spec.result or spec.dtype)
         start = 0
-        for height, count in tile_heights(width.count, spec.shape(f.target).rows):
+        for height, count in tile_heights(width.count, spec.pixels(f.target)):
             name = self._tile(height)
             with f.loop(start, start + height * count, height, name="pixel") as first:
                 a = f.offset(

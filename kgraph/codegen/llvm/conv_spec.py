@@ -16,6 +16,9 @@ from kgraph.codegen.llvm.target import Target
 
 # Bytes of a group's channels, where vectors may hold several groups: half of the widest vector.
 NARROW_BYTES = 32
+# Pixels of a tile of two vectors: 28 sums, two vectors of weights.
+PIXELS = 14
+PAGE = 4096
 
 # prologue(f, pixel, channel, value, mask): what is used instead of a loaded input vector, whose
 # first lane is x[pixel, channel]; pixel counts over batch and space. It is applied while the input
@@ -189,6 +192,17 @@ class ConvSpec:
         """The register tile: pixels of one output row x vectors of features."""
         each = self.features // self.groups
         return choose_shape(target, compute_dtype(self.dtype), None, each)
+
+    def pixels(self, target: Target) -> int:
+        """Pixels of a register tile at most.
+
+        As many as 32 registers have room for: the panel of weights, which outgrows the first cache,
+        comes in once for all of them. But pixels a multiple of a page apart would share its lines.
+        """
+        shape = self.shape(target)
+        distance = self.channels * self.space[2].stride * item_bytes(compute_dtype(self.dtype))
+        roomy = shape.vectors == 2 and target.vector_registers >= 32 and target.fused
+        return PIXELS if roomy and distance % PAGE else shape.rows
 
     def phases(self) -> list[Phases]:
         """All combinations of the dims' phases, in a fixed order."""
