@@ -212,11 +212,11 @@ class _Gemm:
     ) -> None:  # fmt: skip
         """Packs the tiles of a chunk of k.
 
-        Where what is next to each other belongs to the same k, some k of all tiles are packed
-        before the next, so that memory is read along: it comes before it is asked for.
+        Of a long sum, where what is next to each other belongs to the same k, some k of all tiles
+        are packed before the next, so that memory is read along: it comes before it is asked for.
         """
         f = self.f
-        along = f.index(source.stride).constant == 1
+        along = self.spec.long and f.index(source.stride).constant == 1
         some: Index = _TOGETHER if along else f.smax(k, 1)
         with (
             f.loop(0, k, some, name="some") as done,
