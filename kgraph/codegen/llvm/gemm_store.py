@@ -35,13 +35,12 @@ class Store:
     def approach(self) -> None:
         """Asks for what the epilogue reads, so that it comes while the tile sums."""
         f, step = self.f, self._view().strides[0]
+        first = f.add(f.mul(f.parameter("row"), step), f.parameter("column"))
         for name, dtype in self.spec.streams:
-            line = LINE // item_bytes(dtype)
+            tile = View(f.offset(f.parameter(name), first, dtype), dtype, (step, 1))
             for m in range(self.rows):
-                row = f.add(f.parameter("row"), m * self.row_step)
-                first = f.add(f.mul(row, step), f.parameter("column"))
-                for column in range(0, self.shape.columns, line):
-                    f.prefetch(f.offset(f.parameter(name), f.add(first, column), dtype), 2)
+                for column in range(0, self.shape.columns, LINE // item_bytes(dtype)):
+                    f.prefetch(f.address(tile, [m * self.row_step, column]), 2)
 
     def write(self, sums: Sequence[Operand]) -> None:
         """Stores the accumulators (row-major: rows, then vectors)."""
@@ -133,7 +132,7 @@ class Store:
                 choice.give(value)
             with choice.otherwise():
                 before = self._unfinished()
-                sums = f.load(before, [self._place(m), column], self.shape.lanes, mask=mask)
+                sums = f.load(before, [m, column], self.shape.lanes, mask=mask)
                 choice.give(f.add(value, sums))
             (value,) = choice.results
         if self.one_chunk:
@@ -144,7 +143,7 @@ class Store:
             self._finish(m, column, value, mask)
             end.give()
         with end.otherwise():
-            f.store(self._unfinished(), [self._place(m), column], value, mask=mask)
+            f.store(self._unfinished(), [m, column], value, mask=mask)
             end.give()
 
     def _finish(self, m: Operand, column: Operand, value: Operand, mask: Operand | None) -> None:
@@ -156,30 +155,37 @@ class Store:
             row = f.add(f.parameter("row"), f.mul(m, self.row_step))
             stored = spec.epilogue(f, row, column, value, mask)
         if stored is not None:
-            f.store(self._view(), [self._place(m), column], stored, mask=mask)
-
-    def _place(self, m: Operand) -> Operand:
-        """Row m of the tile as the pointer c counts them."""
-        return m if self.local else self.f.add(self.f.parameter("row"), m)
+            f.store(self._view(), [m, column], stored, mask=mask)
 
     def _load(self, m: Operand, column: Operand, mask: Operand | None) -> Operand:
         """What C holds, in the compute dtype."""
         spec = self.spec
-        value = self.f.load(self._view(), [self._place(m), column], self.shape.lanes, mask=mask)
+        value = self.f.load(self._view(), [m, column], self.shape.lanes, mask=mask)
         return self.f.convert(value, spec.result or spec.dtype, compute_dtype(spec.dtype))
 
     def _unfinished(self) -> View:
-        """Where sums are held between chunks of k."""
+        """The tile's rows where sums are held between chunks of k."""
         f, spec = self.f, self.spec
         if not spec.partial:
             return self._view()
         row: Index = f.parameter("n") if spec.n is None else spec.n
-        return View(f.parameter("partial"), compute_dtype(spec.dtype), (row, 1))
+        return self._rows(View(f.parameter("partial"), compute_dtype(spec.dtype), (row, 1)))
 
     def _view(self) -> View:
+        """The tile's rows of C."""
         f = self.f
         strides: list[Index] = [
             f.parameter(name) if value is None else value
             for name, value in zip(("c_m", "c_n"), self.spec.c_strides, strict=True)
         ]
-        return View(f.parameter("c"), self.spec.result or self.spec.dtype, tuple(strides))
+        return self._rows(
+            View(f.parameter("c"), self.spec.result or self.spec.dtype, tuple(strides))
+        )
+
+    def _rows(self, whole: View) -> View:
+        """From the tile's first row on: what follows is at known distances from there."""
+        if self.local:
+            return whole
+        f = self.f
+        start = f.offset(whole.base, f.mul(f.parameter("row"), whole.strides[0]), whole.dtype)
+        return View(start, whole.dtype, whole.strides)
