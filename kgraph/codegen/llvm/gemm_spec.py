@@ -137,10 +137,11 @@ def direct_a(spec: GemmSpec, target: Target) -> bool:
     # for each, and some for B.
     aliased = m_stride * item_bytes(spec.dtype) % 4096 == 0 and m_stride != 0
     aliased = aliased and spec.shape(target).rows + 2 > target.l1 // 4096
-    # So do the steps of an unknown k that are so far apart. Where they are many, all lines of a
-    # tile are gone from L1 when the next tile wants the other half of them.
-    far = k_stride * item_bytes(spec.dtype) % 4096 == 0 or spec.long
-    aliased = aliased or (spec.k is None and k_stride != 1 and far)
+    # So do the steps of k that are so far apart, each in a page of its own: measured, a few hundred
+    # do not mind, 512 take half as long again. Where they are many, all lines of a tile are gone
+    # from L1 when the next tile wants the other half of them.
+    far = k_stride * item_bytes(spec.dtype) % 4096 == 0 and (spec.k is None or spec.k > 256)
+    aliased = aliased or (k_stride != 1 and (far or (spec.k is None and spec.long)))
     return 1 in (m_stride, k_stride) and not aliased
 
 

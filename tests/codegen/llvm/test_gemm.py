@@ -93,6 +93,19 @@ def test_a_symbolic_batch_against_constant_weights(target):
 
 
 @all_targets
+@pytest.mark.parametrize("k", [200, 300])
+def test_columns_of_a_that_are_pages_apart(target, k):
+    """A few hundred steps are read where they lie, more are packed."""
+    a = random_matrix(k, 1024, "float32", False, 1).T[:40]
+    b = random_matrix(k, 33, "float32", False, 2)
+    c = np.zeros((40, 33), np.float32)
+    spec = GemmSpec(40, 33, k, a_strides=strides(a), b_strides=(33, 1), c_strides=(33, 1))
+    assert direct_a(spec, target) == (k == 200)
+    run(target, spec, a, b, c)
+    assert close(c, a.astype(np.float64) @ b, a, b)
+
+
+@all_targets
 @pytest.mark.parametrize(("step", "long"), [(1023, False), (1024, False), (1023, True)])
 def test_a_sum_over_a_symbolic_batch(target, step, long):
     """Of columns of A: steps of 4 KB and many steps are packed, others read where they lie."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from kgraph.codegen.llvm.gemm_spec import direct_a
 from kgraph.codegen.llvm.image import lower
 from kgraph.codegen.llvm.lower.dot import Product
 from kgraph.codegen.llvm.lower.loops import Loop
-from kgraph.codegen.llvm.target import host
+from kgraph.codegen.llvm.target import SKYLAKE512, host
 from kgraph.ir import Builder, Function, TensorType, Value, numpy_dtype, symbol
 from kgraph.ir.ops.contract import DotGeneral
 from kgraph.ir.ops.control import Fusion
@@ -377,6 +378,19 @@ def test_tiles_of_a_weight_gradient_are_wide(rows: int) -> None:
     assert 256 <= product.units * unit < 256 + unit
     assert product.spec.long
     assert not direct_a(product.spec, host())
+
+
+@pytest.mark.parametrize(("k", "columns"), [(256, 32), (512, 256)])
+def test_tiles_are_wide_where_each_packs_its_rows(k: int, columns: int) -> None:
+    """Of 512 columns; one panel of this many operations would be enough for a tile."""
+    b = Builder()
+    x, y = _param(b, k, 1024), _param(b, k, 512)
+    op = b.dot_general(x, y, (), (), (0,), (0,)).op
+    assert isinstance(op, DotGeneral)
+    target = replace(SKYLAKE512, l2=1 << 22)
+    product = Product.of(op, target, "")
+    assert direct_a(product.spec, target) == (columns == 32)
+    assert product.units * product.spec.shape(target).columns == columns
 
 
 @pytest.mark.parametrize(("turned", "asked"), [(False, True), (True, False)])

@@ -8,7 +8,7 @@ from typing import Literal
 
 from kgraph.codegen.llvm.emit import Operand, item_bytes
 from kgraph.codegen.llvm.gemm import GemmSpec, emit_gemm, emit_pack_b
-from kgraph.codegen.llvm.gemm_spec import FEW_ROWS, depth, one_chunk, splittable
+from kgraph.codegen.llvm.gemm_spec import FEW_ROWS, depth, direct_a, one_chunk, splittable
 from kgraph.codegen.llvm.gemm_tile import compute_dtype
 from kgraph.codegen.llvm.lower.epilogue import Contraction, Epilogue, launch_rest, sum_bytes
 from kgraph.codegen.llvm.lower.frame import Code, Frame, Kernel
@@ -22,7 +22,8 @@ from kgraph.ir.ops.contract import DotGeneral
 from kgraph.passes.arena import ALIGNMENT
 
 TILE = 1 << 21  # operations of a tile: some twenty microseconds
-# Of a tile at least: so that packing B again for each pays, and streaming an A that outgrows L2.
+# Of a tile at least: so that packing B again for each pays, and packing A, or streaming one that
+# outgrows L2.
 _ROWS, _COLUMNS = 256, 256
 _LONG = 1024  # of a sum: from here on it streams
 
@@ -75,9 +76,10 @@ class Product:
         other = columns if split == "rows" else rows
         work = 2 * rows * columns * depth_
         units = max(1, TILE // max(1, 2 * unit * other * depth_))
+        streams = rows * depth_ * item_bytes(compute_dtype(op.lhs.dtype)) > target.l2
         if split == "rows":
             units = max(units, -(-_ROWS // unit))
-        elif rows * depth_ * item_bytes(compute_dtype(op.lhs.dtype)) > target.l2:
+        elif streams or not direct_a(spec, target):
             units = max(units, -(-_COLUMNS // unit))
         return Product(op, batch, m, n, k, swapped, spec, max(1, TILE // max(1, work)), units)
 
