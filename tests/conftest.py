@@ -1,6 +1,7 @@
 """What all tests share: the environment, set before kgraph, Keras or JAX is imported."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -14,6 +15,9 @@ os.environ.setdefault("KGRAPH_VERIFY", "1")
 # A failure must come again in the next run, and a busy machine must not be one.
 settings.register_profile("kgraph", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("kgraph")
+
+# A shell has its background jobs ignore Ctrl-C, which some tests send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest.register_assert_rewrite("tests.harness")
 
