@@ -10,12 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from kgraph.ir import Size, floordiv, size_gcd
 
 ALIGNMENT = 64
+
+_Size = TypeVar("_Size", int, Size)
+
+
+def aligned(nbytes: _Size) -> _Size:
+    """Rounded up to a multiple of `ALIGNMENT`."""
+    return (nbytes + (ALIGNMENT - 1)) // ALIGNMENT * ALIGNMENT
 
 
 @dataclass(eq=False)
@@ -47,12 +55,12 @@ def place_pieces(pieces: Iterable[Piece]) -> Size:
 def _units(nbytes: Size) -> tuple[Size, int]:
     """A size as so many of the unit of its zone, any number of which is aligned."""
     divisor = nbytes if isinstance(nbytes, int) else size_gcd(nbytes)
-    rounded = -(-divisor // ALIGNMENT) * ALIGNMENT
+    rounded = aligned(divisor)
     if isinstance(nbytes, int):
         return 1, rounded
     if rounded - divisor <= divisor // 4:
         return floordiv(nbytes, divisor), rounded
-    return floordiv(nbytes + (ALIGNMENT - 1), ALIGNMENT) * ALIGNMENT, 1
+    return aligned(nbytes), 1
 
 
 class _Zone:

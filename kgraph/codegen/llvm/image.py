@@ -29,7 +29,7 @@ from kgraph.codegen.options import Options
 from kgraph.codegen.probe import Probe
 from kgraph.ir import Function as Graph
 from kgraph.ir import Size
-from kgraph.passes.arena import ALIGNMENT
+from kgraph.passes.arena import aligned
 from kgraph.passes.base import run_passes
 from kgraph.passes.memory import MemoryPlan, Param
 from kgraph.passes.outline import Outline
@@ -169,7 +169,7 @@ def lower(
     stages: dict[int, Size] = {}
     for i in _staged(fn, plan, donate or {}):
         stages[i] = arena
-        arena = arena + (fn.results[i].type.nbytes + (ALIGNMENT - 1)) // ALIGNMENT * ALIGNMENT
+        arena = arena + aligned(fn.results[i].type.nbytes)
     # What is found stands in a variable, which has to be in the part that writes it.
     module = Module(target, None if options.profile or options.find_nan else parts)
     probes = Probes(module) if options.profile else None

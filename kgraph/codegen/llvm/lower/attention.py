@@ -13,7 +13,7 @@ from kgraph.codegen.llvm.lower.tiling import likely
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Size, Value
 from kgraph.ir.ops.attention import NEVER, Attention, AttentionGrad
-from kgraph.passes.arena import ALIGNMENT
+from kgraph.passes.arena import ALIGNMENT, aligned
 
 AnyAttention = Attention | AttentionGrad
 
@@ -39,7 +39,7 @@ def attention_slab(op: AnyAttention, target: Target) -> Size:
     shape, item = _shape(op, target), item_bytes(compute_dtype(op.q.dtype))
     total: Size = ALIGNMENT
     for count in _layout(op, shape).values():
-        total = total + _aligned(count * item)
+        total = total + aligned(count * item)
     return total
 
 
@@ -70,7 +70,7 @@ def _write(k: Kernel, op: AnyAttention) -> None:
     base = f.align_up(k.slab, ALIGNMENT)
     for name, count in _layout(op, shape).items():
         places[name] = f.offset_bytes(base, k.size(at))
-        at = at + _aligned(count * item_bytes(compute))
+        at = at + aligned(count * item_bytes(compute))
 
     def rows(pointer: Operand, v: Value) -> Rows:
         _, length, count, size = v.shape
@@ -95,7 +95,3 @@ def _write(k: Kernel, op: AnyAttention) -> None:
     else:
         y, g = rows(pointers[op.y], op.y), rows(pointers[op.g], op.g)
         emit_backward(head, y, g, (given[0], given[1], given[2]), _chunk(op, shape))
-
-
-def _aligned(size: Size) -> Size:
-    return (size + (ALIGNMENT - 1)) // ALIGNMENT * ALIGNMENT

@@ -37,7 +37,7 @@ from kgraph.codegen.llvm.lower.tiling import divided_up
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Size, Value, bind_size, numpy_dtype, product
 from kgraph.ir.ops.control import Batched
-from kgraph.passes.arena import ALIGNMENT
+from kgraph.passes.arena import aligned
 from kgraph.passes.memory import MemoryPlan, Result
 
 _BLOCK = "block"
@@ -315,8 +315,3 @@ def _copy_rows(
         Rows(to, length), Rows(source, stride)
     )  # fmt: skip
     launch_copy(frame, *rows, count, length)
-
-
-def aligned(size: Size) -> Size:
-    """The size, rounded up to the memory plan's alignment."""
-    return (size + (ALIGNMENT - 1)) // ALIGNMENT * ALIGNMENT

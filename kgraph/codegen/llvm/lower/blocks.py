@@ -21,7 +21,7 @@ from kgraph.ir import Size, numpy_dtype
 from kgraph.ir.ops.blocks import CHUNKS
 from kgraph.ir.ops.common import identity
 from kgraph.ir.ops.control import Batched
-from kgraph.passes.arena import ALIGNMENT
+from kgraph.passes.arena import aligned
 
 __all__ = [
     "CHUNKS", "Partial", "chunk_bound", "launch_accumulate", "launch_clear", "launch_tree",
@@ -63,7 +63,7 @@ class Partial:
         """Bytes of all accumulators."""
         item = numpy_dtype(self.accumulator).itemsize
         total = len(self.results) * CHUNKS * item * self.size
-        return (total + (ALIGNMENT - 1)) // ALIGNMENT * ALIGNMENT
+        return aligned(total)
 
     @property
     def start(self) -> float | int:

@@ -23,7 +23,7 @@ from kgraph.ir import Op, Size
 from kgraph.ir.ops.contract import DotGeneral
 from kgraph.ir.ops.control import Fusion
 from kgraph.ir.ops.convolution import Convolution
-from kgraph.passes.arena import ALIGNMENT
+from kgraph.passes.arena import aligned
 
 
 @lowers(DotGeneral, Convolution)
@@ -93,7 +93,7 @@ def _lower_convolution(frame: Frame, contraction: Contraction, op: Op) -> None:
     if separate:
         assert scratch is not None
         target = scratch
-        packed = f.offset_bytes(scratch, frame.size(_aligned(sum_bytes(contraction))))
+        packed = f.offset_bytes(scratch, frame.size(aligned(sum_bytes(contraction))))
     if choice.weights is not None:
         choice.weights.launch(frame, operands, packed, target, frame.fresh.get(op))
     elif choice.forward is not None:
@@ -120,7 +120,7 @@ def contraction_scratch(op: Op, hero: Op, target: Target) -> Size:
     choice = _Choice.of(contraction, target)
     if contraction.plain or choice.epilogue is not None:
         return choice.packed
-    return choice.packed + _aligned(sum_bytes(contraction))
+    return choice.packed + aligned(sum_bytes(contraction))
 
 
 def contraction_slab(op: Op, hero: Op, target: Target) -> Size:
@@ -194,7 +194,3 @@ def hero_of(op: Op) -> Op | None:
     ops = op.body.ops if isinstance(op, Fusion) else (op,)
     found = [x for x in ops if isinstance(x, DotGeneral | Convolution)]
     return found[0] if found else None
-
-
-def _aligned(size: Size) -> Size:
-    return (size + (ALIGNMENT - 1)) // ALIGNMENT * ALIGNMENT

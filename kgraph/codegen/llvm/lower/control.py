@@ -19,13 +19,8 @@ from kgraph.codegen.llvm.lower.table import lowers, wants_scratch, wants_slab
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Function, Op, Size, TensorType, Value, maximum
 from kgraph.ir.ops.control import Case, If, Scan, While
-from kgraph.passes.arena import ALIGNMENT
+from kgraph.passes.arena import aligned
 from kgraph.passes.memory import MemoryPlan
-
-
-def aligned(size: Size) -> Size:
-    """The size, rounded up to whole cache lines."""
-    return (size + (ALIGNMENT - 1)) // ALIGNMENT * ALIGNMENT
 
 
 @dataclass(frozen=True)

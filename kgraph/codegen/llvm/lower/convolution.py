@@ -22,7 +22,7 @@ from kgraph.codegen.llvm.lower.frame import Frame, Kernel
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Size, Value, floordiv
 from kgraph.ir.ops.convolution import Convolution
-from kgraph.passes.arena import ALIGNMENT
+from kgraph.passes.arena import aligned
 
 SINGLE = "_or_2"  # of an algorithm: a batch of one has another
 
@@ -97,7 +97,7 @@ class Forward:
 
     def packed_bytes(self, target: Target) -> int:
         """Of the packed weights."""
-        return sum(_aligned(form.spec.packed_bytes(target)) for form in self._forms)
+        return sum(aligned(form.spec.packed_bytes(target)) for form in self._forms)
 
     def scratch_bytes(self, target: Target) -> int:
         """Of the private memory of a tile."""
@@ -140,7 +140,7 @@ class Forward:
             self._launch(frame, epilogue, operands, packed, others, target)
             return
         f = frame.f
-        at = _aligned(self.spec.packed_bytes(frame.target))
+        at = aligned(self.spec.packed_bytes(frame.target))
         choice = f.choose(f.compare("EQ", frame.size(self.images), 1))
         with choice.then():
             own = f.offset_bytes(packed, at)
@@ -171,7 +171,7 @@ class Forward:
         """Puts the weights into panels, each of which is a tile."""
         for form in self._forms:
             form._launch_pack(frame, weights, packed)
-            packed = frame.f.offset_bytes(packed, _aligned(form.spec.packed_bytes(frame.target)))
+            packed = frame.f.offset_bytes(packed, aligned(form.spec.packed_bytes(frame.target)))
 
     def _launch_pack(self, frame: Frame, weights: Operand, packed: Operand) -> None:
         names = frame.kernels.names
@@ -201,10 +201,6 @@ class Forward:
             places = len(epilogue.contraction.inputs)
             call += epilogue.arguments(others[:places], others[places:], k, f.index(0))
         f.call(name, call)
-
-
-def _aligned(nbytes: int) -> int:
-    return -(-nbytes // ALIGNMENT) * ALIGNMENT
 
 
 def _hook_symbols(epilogue: Epilogue | None) -> list[str]:

@@ -19,7 +19,7 @@ from kgraph.codegen.llvm.lower.tiling import likely
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Builder, Dim, Size, Value, minimum, product
 from kgraph.ir.ops.contract import DotGeneral
-from kgraph.passes.arena import ALIGNMENT
+from kgraph.passes.arena import aligned
 
 TILE = 1 << 21  # operations of a tile: some twenty microseconds
 # Of a tile at least: so that packing B again for each pays, and packing A, or streaming one that
@@ -211,10 +211,6 @@ def _up(size: Size, by: int) -> Size:
     return (size + (by - 1)) // by
 
 
-def _aligned(size: Size) -> Size:
-    return _up(size, ALIGNMENT) * ALIGNMENT
-
-
 @dataclass(frozen=True)
 class _Plan:
     """How a product is done: on copies of its operands, tiled, and what becomes of its sums.
@@ -244,7 +240,7 @@ class _Plan:
         parts = contraction.parts
         plan = Product.of(copies.product, target, result, packed, parts)
         found = Epilogue.of(contraction, plan.labels(contraction))
-        sums = _aligned(sum_bytes(contraction))
+        sums = aligned(sum_bytes(contraction))
         if found is None:
             plan = Product.of(copies.product, target, "", packed)
             return _Plan(copies, plan, None, sums)
@@ -277,7 +273,7 @@ def lower_dot(
         if perm is not None:
             assert scratch is not None
             to = f.offset_bytes(scratch, frame.size(at))
-            at = at + _aligned(v.type.nbytes)
+            at = at + aligned(v.type.nbytes)
             _launch_transpose(frame, v, perm, pointer, to)
             pointer = to
         operands.append(pointer)
@@ -346,7 +342,7 @@ def dot_scratch(contraction: Contraction, target: Target) -> Size:
     total = plan.sums
     orders = (plan.copies.lhs, plan.copies.rhs)
     for v, perm in zip(contraction.operands, orders, strict=True):
-        total = total + (_aligned(v.type.nbytes) if perm is not None else 0)
+        total = total + (aligned(v.type.nbytes) if perm is not None else 0)
     return total
 
 

@@ -28,8 +28,8 @@ from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Function, Op, Param, Shape, Size, TensorType, Value, users
 from kgraph.ir.ops.reduce import Reduce
 from kgraph.ir.ops.shape import Constant
+from kgraph.passes.arena import aligned
 
-_ALIGN = 64  # of private rows
 _DEAR = 8  # operations that cost more than a store and a load of the first cache
 
 
@@ -80,8 +80,7 @@ class Rows:
         for level in levels:
             for v in level.keeps:
                 private[v] = end
-                size = _row_type(plan.reduces[0], v).nbytes
-                end = end + (size + _ALIGN - 1) // _ALIGN * _ALIGN
+                end = end + aligned(_row_type(plan.reduces[0], v).nbytes)
         return Rows(plan, levels, private, end)
 
     def write(self, k: Kernel) -> None:
