@@ -55,7 +55,7 @@ def bench(
 def _measure(kernel: Kernel, options: Any, peaks: Peaks, repeat: int) -> dict[str, Any]:
     fn = kernel.function()
     program = compile_function(fn, state=kernel.state, options=options)
-    arrays = [made_up(p.type, i) for i, p in enumerate(fn.params)]
+    arrays = made_up(fn, {})
     state, inputs = arrays[: kernel.state], arrays[kernel.state :]
     found = profile(program, lambda: program.run(state, inputs, version=0), {}, repeat)
     seconds = sum(item.seconds for item in found.ops)

@@ -2,8 +2,9 @@
 
 import difflib
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,11 +12,13 @@ from kgraph.cli.sources import read_model, read_program
 from kgraph.cli.statistics import print_statistics
 from kgraph.cli.steps import trace_step
 from kgraph.ir import Function, to_networkx, to_text
-from kgraph.passes.base import PASSES, Trail, run_passes
-from kgraph.passes.pipeline import llvm_pipeline
+from kgraph.passes.base import PASSES, Trail
 from kgraph.runtime import default_options
 
-_STAGES = ("traced", "optimized", "llvm", "asm")
+if TYPE_CHECKING:
+    from kgraph.codegen.llvm.image import Lowered, Schedule
+
+_STAGES = ("traced", "prepare", "optimized", "llvm", "asm")
 
 
 def dump(
@@ -26,7 +29,12 @@ def dump(
         str | None,
         typer.Option(help="train, evaluate or predict; by default train if the model is compiled."),
     ] = None,
-    stage: Annotated[str, typer.Option(help="traced, optimized, llvm or asm.")] = "optimized",
+    stage: Annotated[
+        str,
+        typer.Option(
+            help=f"{', '.join(_STAGES[:-1])} or asm; prepare is what runs once for weights."
+        ),
+    ] = "optimized",
     after: Annotated[
         str | None, typer.Option(help="The graph after the first run of this pass.")
     ] = None,
@@ -45,30 +53,43 @@ def dump(
     """Print the program of a model's step."""
     if stage not in _STAGES:
         raise ValueError(f"expected a stage of {', '.join(_STAGES)}; got {stage!r}")
-    traced = (
-        read_program(Path(source))
-        if source.endswith(".kg")
-        else trace_step(read_model(source), step).function
-    )
+    if source.endswith(".kg"):
+        traced, state, donate = read_program(Path(source)), 0, {}
+    else:
+        found = trace_step(read_model(source), step)
+        traced, state, donate = found.function, len(found.variables), found.replaced
     trail = Trail()
-    options = default_options()
-    passes = llvm_pipeline(exact=options.exact)
-    optimized = run_passes(traced, passes, disabled=options.disabled, trail=trail)
-    shown = traced if stage == "traced" else optimized
-    if after is not None:
-        shown = _after(trail, after)
+    schedule = _schedule(traced, state, donate, trail)
+    shown = _shown(stage, traced, schedule) if after is None else _after(trail, after)
     if changed:
         _print_changes(trail)
     elif stats:
-        print_statistics(traced, shown, trail)
+        print_statistics(traced, shown, trail, _lowered(schedule, donate))
     elif dot:
         sys.stdout.write(_dot(shown))
     elif stage in ("llvm", "asm"):
-        sys.stdout.write(_native_text(optimized, stage))
+        sys.stdout.write(_native_text(_lowered(schedule, donate), stage))
     elif layer is not None:
         sys.stdout.write(_of_layer(shown, layer))
     else:
         sys.stdout.write(to_text(shown, locations))
+
+
+def _schedule(traced: Function, state: int, donate: Mapping[int, int], trail: Trail) -> "Schedule":
+    from kgraph.codegen.llvm.image import schedule
+
+    options = default_options()
+    return schedule(traced, state=state, donate=donate, options=options, trail=trail)
+
+
+def _shown(stage: str, traced: Function, schedule: "Schedule") -> Function:
+    if stage == "traced":
+        return traced
+    if stage != "prepare":
+        return schedule.main
+    if schedule.prepare is None:
+        raise ValueError("the step computes nothing that depends on its weights alone")
+    return schedule.prepare
 
 
 def _after(trail: Trail, name: str) -> Function:
@@ -119,11 +140,23 @@ def _dot(fn: Function) -> str:
     return "\n".join([*lines, "}", ""])
 
 
-def _native_text(fn: Function, stage: str) -> str:
-    from kgraph.codegen.llvm.assemble import assembly
+def _lowered(schedule: "Schedule", donate: Mapping[int, int]) -> "list[Lowered]":
+    """The module of the step, and that of what runs once for its weights."""
     from kgraph.codegen.llvm.fingerprint import target_of
-    from kgraph.codegen.llvm.image import lower
+    from kgraph.codegen.llvm.image import lower, lower_prepare
 
     target = target_of(default_options())
-    text = lower(fn, target).text
-    return text if stage == "llvm" else assembly(text, target)
+    found = [lower(schedule.main, target, donate, schedule.panels)]
+    if schedule.prepare is not None:
+        found.append(lower_prepare(schedule.prepare, target, schedule.panels))
+    return found
+
+
+def _native_text(modules: "Sequence[Lowered]", stage: str) -> str:
+    from kgraph.codegen.llvm.assemble import assembly
+    from kgraph.codegen.llvm.fingerprint import target_of
+
+    if stage == "llvm":
+        return "\n".join(module.text for module in modules)
+    target = target_of(default_options())
+    return "\n".join(assembly(module.text, target) for module in modules)

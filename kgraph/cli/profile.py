@@ -13,7 +13,7 @@ import typer
 from kgraph.cli.inputs import made_up
 from kgraph.cli.sources import read_model, read_program
 from kgraph.cli.steps import trace_step
-from kgraph.ir import Function, bind_type
+from kgraph.ir import Function
 from kgraph.runtime import Program, default_options, thread_count
 from kgraph.runtime import compile as compile_function
 from kgraph.runtime.profile import OpTime, Profile
@@ -52,7 +52,7 @@ def profile(
         )
         state = [np.array(v.value) for v in traced.variables]
     sizes = dict.fromkeys(fn.symbols, batch_size)
-    inputs = [made_up(bind_type(p.type, sizes), i) for i, p in enumerate(fn.params[len(state) :])]
+    inputs = made_up(fn, sizes, first=len(state))
     found = measure(program, _runs(program, state, inputs), sizes, repeat)
     rows = _by_op(found) if ops else _by_layer(found)
     if as_json:

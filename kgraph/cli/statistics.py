@@ -1,16 +1,24 @@
 """The figures of `kgraph dump --stats`."""
 
+from __future__ import annotations
+
 import sys
 from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from kgraph.ir import Function, Op, Size, bind_size, flops, total_flops, traffic
 from kgraph.passes.base import Trail
-from kgraph.passes.memory import plan_memory
+
+if TYPE_CHECKING:
+    from kgraph.codegen.llvm.image import Lowered
 
 _BATCH = 128
 
 
-def print_statistics(traced: Function, shown: Function, trail: Trail) -> None:
+def print_statistics(
+    traced: Function, shown: Function, trail: Trail, modules: Sequence[Lowered]
+) -> None:
     """Ops by kind, work, memory, the longest chain of ops, and the time of each pass."""
     write = sys.stdout.write
     write(
@@ -24,8 +32,9 @@ def print_statistics(traced: Function, shown: Function, trail: Trail) -> None:
         bytes_moved = bytes_moved + traffic(op)
     write(f"FLOPs: {total_flops(traced)}  ({_at(total_flops(traced))})\n")
     write(f"bytes read and written op by op: {bytes_moved}  ({_at(bytes_moved)})\n")
-    arena = plan_memory(shown).arena
-    write(f"arena: {arena} bytes  ({_at(arena)})\n")
+    for name, module in zip(("", " of prepare"), modules, strict=False):
+        write(f"arena{name}: {module.arena} bytes  ({_at(module.arena)})\n")
+        write(f"memory of a thread{name}: {module.slab} bytes  ({_at(module.slab)})\n")
     length, work = _critical_path(traced)
     write(f"critical path: {length} ops, {_at(work)} FLOPs\n")
     write("passes:\n")

@@ -141,6 +141,23 @@ def test_dump_native(capsys, model_file):
     assert "ret" in text
 
 
+def test_dump_of_what_depends_on_the_weights_alone(capsys, tmp_path):
+    path = tmp_path / "m.keras"
+    layers = [kgraph.layers.Dense(3, name="hidden"), kgraph.layers.BatchNormalization()]
+    kgraph.Sequential([kgraph.layers.Input((4,)), *layers]).save(path)
+    early = output(capsys, "dump", path, "--stage", "prepare")
+    assert "prepare(" in early
+    assert "sqrt" in early  # of the moving variance
+    assert "sqrt" not in output(capsys, "dump", path)
+    assert "arena of prepare: " in output(capsys, "dump", path, "--stats")
+    text = output(capsys, "dump", path, "--stage", "llvm")
+    assert text.count("@kgraph_run") == 2
+
+
+def test_a_training_step_has_nothing_that_depends_on_the_weights_alone(capsys, model_file):
+    assert "weights alone" in failure(capsys, "dump", model_file, "--stage", "prepare")
+
+
 def test_dump_of_a_program_and_of_a_script(capsys, program, tmp_path):
     assert "tanh" in output(capsys, "dump", program, "--stage", "traced")
     script = tmp_path / "made.py"

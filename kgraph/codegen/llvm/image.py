@@ -30,7 +30,7 @@ from kgraph.codegen.probe import Probe
 from kgraph.ir import Function as Graph
 from kgraph.ir import Size
 from kgraph.passes.arena import aligned
-from kgraph.passes.base import run_passes
+from kgraph.passes.base import Pass, Trail, run_passes
 from kgraph.passes.memory import MemoryPlan, Param
 from kgraph.passes.outline import Outline
 from kgraph.passes.pipeline import llvm_pipeline
@@ -61,35 +61,67 @@ def compile(
     threads: int = 1,
     store: CodeStore | None = None,
 ) -> NativeImage:
-    """Compiles a verified function; see `codegen.base.Backend`.
+    """Compiles a verified function; see `codegen.base.Backend`."""
+    target = target_of(options)
+    if options.find_nan:
+        return _searched(fn, target, options, Assembler(target, threads))
+    found = schedule(fn, state=state, donate=donate, options=options)
+    main = Assembler(target, threads, store)
+    image = _image(found.main, target, donate, found.panels, options, main)
+    if found.prepare is None:
+        return image
+    prepare = Assembler(target, threads, store)
+    return _with_prepare(image, found.prepare, target, found.panels, prepare)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What code is written for.
+
+    Attributes:
+        main: the function; the results of `prepare` are parameters behind its state.
+        prepare: what depends on the state alone; None where there is nothing of it.
+        panels: weights of `main` in the order in which products read them, which `prepare` makes.
+    """
+
+    main: Graph
+    prepare: Graph | None
+    panels: Sequence[Panels]
+
+
+def schedule(
+    fn: Graph,
+    *,
+    state: int,
+    donate: Mapping[int, int],
+    options: Options,
+    trail: Trail | None = None,
+) -> Schedule:
+    """Runs the passes; `trail` collects those of `main`.
 
     Where nothing is donated, what depends on the state alone is left to `prepare`: values that the
     function computes from it, and the panels in which products read their weights.
     """
     target = target_of(options)
-    if options.find_nan:
-        return _searched(fn, target, options, Assembler(target, threads))
     passes = llvm_pipeline(bool(state) and not donate, options.exact, near=target.l2 // 4)
     cut = next(i for i, p in enumerate(passes) if isinstance(p, Outline))
 
-    def run(graph: Graph, first: int, last: int) -> Graph:
-        some = passes[first:last]
-        return run_passes(graph, some, disabled=options.disabled, check=options.verify)
+    def run(graph: Graph, some: Sequence[Pass], trail: Trail | None = None) -> Graph:
+        off = options.disabled
+        return run_passes(graph, some, disabled=off, check=options.verify, trail=trail)
 
-    graph = run(fn, 0, cut)
+    graph = run(fn, passes[:cut], trail)
     early: Graph | None = None
     known = 0
     if state and not donate:
         early, graph = split(graph, state)
         known = state + (len(graph.params) - len(fn.params))
-    graph = run(graph, cut, len(passes))
+    graph = run(graph, passes[cut:], trail)
     panels = panels_of(graph, known, target)
-    image = _image(graph, target, donate, panels, options, Assembler(target, threads, store))
     if early is None and not panels:
-        return image
+        return Schedule(graph, None, ())
     early = early or Graph(fn.params[:state], (), (), f"{fn.name}.prepare")
-    early = run(early, cut, len(passes))
-    return _with_prepare(image, early, target, panels, Assembler(target, threads, store))
+    return Schedule(graph, run(early, passes[cut:]), panels)
 
 
 def _searched(fn: Graph, target: Target, options: Options, assembler: Assembler) -> NativeImage:
@@ -236,4 +268,4 @@ def _staged(fn: Graph, plan: MemoryPlan, donate: Mapping[int, int]) -> list[int]
     return found
 
 
-__all__ = ["Lowered", "compile", "lower", "lower_prepare"]
+__all__ = ["Lowered", "Schedule", "compile", "lower", "lower_prepare", "schedule"]

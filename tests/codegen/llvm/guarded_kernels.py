@@ -82,7 +82,7 @@ def main() -> None:
     for build, text in KERNELS:
         for fn in programs(build, text.split()):
             print(text, fn.name, flush=True)
-            arrays = [made_up(p.type, i) for i, p in enumerate(fn.params)]
+            arrays = made_up(fn, {})
             want: list[bytes] = []
             for guard in ("", "end", "start"):
                 options = Options(guard=guard, poison=bool(guard), target=target)
