@@ -14,14 +14,23 @@ def key(layer: str, index: int) -> str:
 
 
 def drawn(model: Any) -> Weights:
-    """Weights for a model, sized so that signals keep their size from layer to layer."""
+    """Weights for a model, sized so that signals keep their size from layer to layer.
+
+    A scale is near what the model begins with, which is small where branches are summed up.
+    """
     found = {}
     for layer in model.layers:
         random = np.random.default_rng(crc32(layer.name.encode()))
         for i, variable in enumerate(layer.weights):
             kind = variable.path.split("/")[-1]
-            found[key(layer.name, i)] = draw(random, kind, tuple(variable.shape))
+            values = draw(random, kind, tuple(variable.shape))
+            found[key(layer.name, i)] = values * first(variable) if kind == "gamma" else values
     return found
+
+
+def first(variable: Any) -> np.float32:
+    """The number with which a variable begins."""
+    return np.float32(np.asarray(variable).flat[0])
 
 
 def draw(random: np.random.Generator, kind: str, shape: tuple[int, ...]) -> np.ndarray:

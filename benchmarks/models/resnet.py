@@ -20,14 +20,15 @@ def build(keras: ModuleType) -> Any:
     number = 0
     for channels, blocks, stride in STAGES:
         for i in range(blocks):
-            x = block(layers, x, channels, stride if i == 0 else 1, i == 0, f"blocks_{number}")
+            x = block(keras, x, channels, stride if i == 0 else 1, i == 0, f"blocks_{number}")
             number += 1
     x = layers.GlobalAveragePooling2D()(x)
     return keras.Model(images, layers.Dense(1000, activation="softmax", name="dense")(x))
 
 
-def block(layers: Any, x: Any, channels: int, stride: int, first: bool, name: str) -> Any:
+def block(keras: ModuleType, x: Any, channels: int, stride: int, first: bool, name: str) -> Any:
     """A bottleneck around which the input goes, through a convolution where the shape changes."""
+    layers = keras.layers
     around = x
     if first:
         around = layers.Conv2D(4 * channels, 1, strides=stride, name=f"{name}_around")(x)
@@ -37,12 +38,14 @@ def block(layers: Any, x: Any, channels: int, stride: int, first: bool, name: st
     x = layers.Conv2D(channels, 3, padding="same", name=f"{name}_conv2")(x)
     x = layers.ReLU()(normalized(layers, x, f"{name}_norm2"))
     x = layers.Conv2D(4 * channels, 1, name=f"{name}_conv3")(x)
-    x = normalized(layers, x, f"{name}_norm3")
+    # Sixteen branches are added up, one behind the other.
+    small = keras.initializers.Constant(0.2)
+    x = normalized(layers, x, f"{name}_norm3", small)
     return layers.ReLU()(layers.Add()([around, x]))
 
 
-def normalized(layers: Any, x: Any, name: str) -> Any:
-    return layers.BatchNormalization(epsilon=EPSILON, name=name)(x)
+def normalized(layers: Any, x: Any, name: str, gamma: Any = "ones") -> Any:
+    return layers.BatchNormalization(epsilon=EPSILON, gamma_initializer=gamma, name=name)(x)
 
 
 NETWORK = Network("resnet", build, (224, 224, 3), 16, classes=1000, channels=True)
