@@ -119,11 +119,6 @@ class Arithmetic(Emitter):
         """`a / b` of floats."""
         return self._pair("fdiv", a, b)
 
-    def rem(self, a: Operand, b: Number) -> Operand:
-        """C's fmod, lane by lane through libm: the sign of `a`."""
-        a, b = self._match(a, b)
-        return self.each_lane("fmodf" if a.type.bits == 32 else "fmod", a, b)
-
     def sdiv(self, a: Index, b: Index) -> Operand:
         """Signed integer division towards zero; undefined for `b == 0` and MIN / -1."""
         return self._divide("sdiv", a, b)
@@ -256,18 +251,6 @@ class Arithmetic(Emitter):
             a.type,
             f"select {condition.type.text} {condition.text}, {kind} {a.text}, {kind} {b.text}",
         )
-
-    def each_lane(self, symbol: str, *arguments: Operand) -> Operand:
-        """A scalar C function (of `ALLOWED_SYMBOLS`) applied lane by lane."""
-        kind = arguments[0].type
-        if kind.lanes == 0:
-            return self.call_symbol(symbol, kind, arguments, pure=True)
-        result = poison(kind)
-        for lane in range(kind.lanes):
-            scalars = [self.extract(item, lane) for item in arguments]
-            value = self.call_symbol(symbol, kind.scalar, scalars, pure=True)
-            result = self.insert(result, value, lane)
-        return result
 
     # Helpers --------------------------------------------------------------------------------
 

@@ -49,11 +49,24 @@ class Convert(Arithmetic):
         if is_floating(source) and is_floating(result):
             return self.cast("fpext" if kind.bits > value.type.bits else "fptrunc", value, kind)
         if is_floating(source):
-            name = "fptosi.sat" if is_signed(result) else "fptoui.sat"
-            return self.intrinsic(name, kind, (value,), overloads=(kind, value.type))
+            return self._to_integer(value, kind, is_signed(result))
         if is_floating(result):
             return self.cast("sitofp" if is_signed(source) else "uitofp", value, kind)
         return self.resize(value, kind.element, is_signed(source))
+
+    def _to_integer(self, value: Operand, kind: Type, signed: bool) -> Operand:
+        """Brought into range first: LLVM's own saturating conversion goes lane by lane."""
+        bits = kind.bits - signed
+        most = (1 << bits) - 1
+        lost = max(bits - {32: 24, 64: 53}[value.type.bits], 0)
+        top = float(most >> lost << lost)  # the largest float that is no larger
+        least = -float(1 << bits) if signed else 0.0
+        number = self.select(self.is_nan(value), 0.0, value)
+        above = self.compare("GT", number, top)
+        number = self.select(above, top, number)
+        number = self.select(self.compare("LT", number, least), least, number)
+        found = self.cast("fptosi" if signed else "fptoui", number, kind)
+        return self.select(above, most, found) if lost else found
 
     def resize(self, value: Operand, element: str, signed: bool) -> Operand:
         """An integer cut or extended to the element (`i8`, ...), by its sign or by zeros."""

@@ -13,6 +13,7 @@ from kgraph.codegen.llvm.floats import (
     horner,
     in_double,
     is_single,
+    lane_loop,
     layout,
     nearest,
     power_of_two,
@@ -177,7 +178,7 @@ def power(f: Function, x: Operand, y: Operand) -> Operand:
     """x^y as C's pow has it; float32 within 1 ulp, float64 through libm."""
     if is_single(x):
         return in_double(_power_of_single, f, x, y)
-    return f.each_lane("pow", x, y)
+    return lane_loop(f, "pow", x, y)
 
 
 def _power_of_single(f: Function, x: Operand, y: Operand) -> Operand:

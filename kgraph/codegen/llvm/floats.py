@@ -143,17 +143,20 @@ def any_lane(f: Function, mask: Operand) -> Operand:
     return f.compare("NE", f.cast("bitcast", mask, bits), 0)
 
 
-def lane_loop(f: Function, symbol: str, x: Operand) -> Operand:
-    """A C function of one double or float applied lane by lane, in a rolled loop through memory."""
+def lane_loop(f: Function, symbol: str, *arguments: Operand) -> Operand:
+    """A C function of doubles or floats applied lane by lane, in a rolled loop through memory."""
+    x = arguments[0]
     if x.lanes == 0:
-        return f.call_symbol(symbol, x.type, [x], pure=True)
+        return f.call_symbol(symbol, x.type, arguments, pure=True)
     dtype = "float32" if is_single(x) else "float64"
-    stack = f.alloca(x.type)
-    f.store_at(stack, dtype, x)
+    stacks = [f.alloca(item.type) for item in arguments]
+    for stack, item in zip(stacks, arguments, strict=True):
+        f.store_at(stack, dtype, item)
     with f.loop(0, x.lanes, name="lane") as lane:
-        place = f.offset(stack, lane, dtype)
-        f.store_at(place, dtype, f.call_symbol(symbol, x.type.scalar, [f.load_at(place, dtype)]))
-    return f.load_at(stack, dtype, x.lanes)
+        places = [f.offset(stack, lane, dtype) for stack in stacks]
+        scalars = [f.load_at(place, dtype) for place in places]
+        f.store_at(places[0], dtype, f.call_symbol(symbol, x.type.scalar, scalars))
+    return f.load_at(stacks[0], dtype, x.lanes)
 
 
 def _has_rounding(f: Function) -> bool:

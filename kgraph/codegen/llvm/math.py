@@ -29,11 +29,13 @@ from kgraph.codegen.llvm.exponential import (
     tanh,
 )
 from kgraph.codegen.llvm.floats import Unary, ceil, floor, round_away, round_even, truncate
+from kgraph.codegen.llvm.remainder import remainder
 
 __all__ = [
     "BINARY", "UNARY", "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil",
     "cos", "cosh", "erf", "erf_inv", "exp", "expm1", "floor", "log", "log1p", "logistic", "power",
-    "round_away", "round_even", "rsqrt", "sin", "sinh", "sqrt", "tan", "tanh", "truncate",
+    "remainder", "round_away", "round_even", "rsqrt", "sin", "sinh", "sqrt", "tan", "tanh",
+    "truncate",
 ]  # fmt: skip
 
 
@@ -74,4 +76,5 @@ UNARY: dict[str, Unary] = {
 BINARY: dict[str, Callable[[Function, Operand, Operand], Operand]] = {
     "atan2": atan2,
     "power": power,
+    "remainder": remainder,
 }

@@ -134,6 +134,31 @@ def test_float32(target, name):
 
 @all_targets
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_remainder(target, dtype):
+    """Exact, near whole quotients and where they have more digits than a mantissa too."""
+    random = np.random.default_rng(7)
+    bits = random.integers(0, 2**64, (2, 20_000), dtype=np.uint64).view(dtype)
+    x, y = (random.permutation(row) for row in bits)
+    whole = random.integers(1, 2**24, x.size).astype(dtype)
+    steps = np.finfo(dtype).eps * random.integers(-2, 3, x.size)
+    with np.errstate(all="ignore"):
+        near = (whole * y * (1 + steps)).astype(dtype)
+    special = np.array([0.0, -0.0, 1.5, -1.5, np.inf, -np.inf, np.nan, np.finfo(dtype).tiny], dtype)
+    pairs = np.meshgrid(special, special)
+    x = np.concatenate([x, near, random.normal(0, 50, x.size).astype(dtype), pairs[0].ravel()])
+    y = np.concatenate([y, y, random.normal(0, 1, y.size).astype(dtype), pairs[1].ravel()])
+    out = np.empty_like(x)
+    build(target, "remainder", dtype, target.lanes(4))("apply", len(x), x, y, out)
+    with np.errstate(invalid="ignore"):
+        expected = np.fmod(x, y)
+    same = (out.view(f"u{x.itemsize}") == expected.view(f"u{x.itemsize}")) | (
+        np.isnan(out) & np.isnan(expected)
+    )
+    assert same.all(), [(a, b, c) for a, b, c in zip(x[~same], y[~same], out[~same], strict=True)]
+
+
+@all_targets
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_powers_of_two_that_are_not_above_one(target, dtype):
     """Zero in place of subnormal ones."""
     least = np.finfo(dtype).minexp

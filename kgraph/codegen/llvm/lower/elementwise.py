@@ -122,7 +122,7 @@ def _divide(f: Function, op: Any, dtype: str, x: Operand, y: Operand) -> Operand
 def _remainder(f: Function, op: Any, dtype: str, x: Operand, y: Operand) -> Operand:
     """The sign of x; x for x % 0."""
     if is_floating(dtype):
-        return f.rem(x, y)
+        return math.remainder(f, x, y)
     safe, zero, overflow = _safe_divisor(f, dtype, x, y)
     if not is_signed(dtype):
         return f.select(zero, x, f.urem(x, safe))
