@@ -149,9 +149,11 @@ class _Gemm:
         lo, hi = f.parameter("lo"), f.parameter("hi")
         rows: tuple[Index, Index] = (0, self.m)
         columns: tuple[Index, Index] = (0, self.n)
-        if spec.split == "rows":
+        if spec.split != "columns":
             rows = (f.mul(lo, unit.rows), f.smin(f.mul(hi, unit.rows), self.m))
-        else:
+        if spec.split == "both":
+            lo, hi = f.parameter("from"), f.parameter("to")
+        if spec.split != "rows":
             columns = (f.mul(lo, unit.columns), f.smin(f.mul(hi, unit.columns), self.n))
         scratch = f.align_up(f.parameter("scratch"), 64)
         deep = depth(spec, self.target, unit)

@@ -21,6 +21,8 @@ Epilogue = Callable[[Function, Operand, Operand, Operand, "Operand | None"], "Op
 # and column of all parts, and stores by itself.
 PartsEpilogue = Callable[[Function, Operand, Operand, "Sequence[Operand]"], None]
 
+Split = Literal["rows", "columns", "both"]
+
 # Up to so many rows of a product B is read where it lies.
 FEW_ROWS = 3
 
@@ -38,7 +40,8 @@ class GemmSpec:
         continued: a parameter `fresh` says that it is C =, or, where it is 0, C +=.
         partial: sums between chunks of k are held in memory of their own (m x n, dense, of the
             compute dtype) and not in C: the epilogue may then read what C is written over.
-        split: what the range `lo, hi` counts: row tiles or column panels.
+        split: what the range `lo, hi` counts: row tiles or column panels; or row tiles, and another
+            range, `from, to`, column panels.
         packed_b: B already is in panels (see `emit_pack_b`); b_strides are then not used.
         epilogue: see `Epilogue`; `inline_epilogue` writes it out for every accumulator, which pays
             for a bias or a maximum; otherwise it is a loop over the stored tile, so that long
@@ -64,7 +67,7 @@ class GemmSpec:
     accumulate: bool = False
     continued: bool = False
     partial: bool = False
-    split: Literal["rows", "columns"] = "columns"
+    split: Split = "columns"
     packed_b: bool = False
     epilogue: Epilogue | None = None
     inline_epilogue: bool = False
@@ -82,19 +85,20 @@ class GemmSpec:
         return choose_shape(target, compute_dtype(self.dtype), self.m, self.n)
 
     def parameters(self) -> list[tuple[str, Type]]:
-        """Of the function: a, b, c, scratch, lo, hi, what is not constant, fresh, then `extra`."""
+        """Of the function: a, b, c, scratch, ranges, what is not constant, fresh, then `extra`."""
         names = ["m", "n", "k", "a_m", "a_k", "b_k", "b_n", "c_m", "c_n"]
         values = (self.m, self.n, self.k, *self.a_strides, *self.b_strides, *self.c_strides)
         unknown = [name for name, value in zip(names, values, strict=True) if value is None]
         memory = ("a", "b", "c", "scratch", *(("partial",) if self.partial else ()))
         pointers = [(name, PTR) for name in memory]
         unknown += ["fresh"] if self.continued else []
-        return [*pointers, *((name, I64) for name in ("lo", "hi", *unknown)), *self.extra]
+        ranges = ("lo", "hi", *(("from", "to") if self.split == "both" else ()))
+        return [*pointers, *((name, I64) for name in (*ranges, *unknown)), *self.extra]
 
     def units(self, target: Target, m: Any, n: Any) -> Any:
         """How many units `lo, hi` range over; the sizes may be numbers or symbolic."""
         shape = self.shape(target)
-        size, unit = (m, shape.rows) if self.split == "rows" else (n, shape.columns)
+        size, unit = (n, shape.columns) if self.split == "columns" else (m, shape.rows)
         return (size + (unit - 1)) // unit
 
     def scratch_bytes(self, target: Target, m: Any, n: Any, k: Any) -> Any:

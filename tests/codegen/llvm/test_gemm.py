@@ -1,6 +1,7 @@
 """Matrix products of odd sizes, strides, dtypes and splits against numpy in float64."""
 
 import itertools
+from dataclasses import replace
 
 import ml_dtypes
 import numpy as np
@@ -43,11 +44,13 @@ def run(target, spec: GemmSpec, a, b, c, parts: int = 2, extra=(), packed=None) 
     given = (spec.m, spec.n, spec.k, *spec.a_strides, *spec.b_strides, *spec.c_strides)
     actual = (m, n, k, *strides(a), *strides(b), *strides(c))
     sizes = [value for known, value in zip(given, actual, strict=True) if known is None]
-    units = spec.units(target, m, n)
-    steps = [units * i // parts for i in range(parts + 1)]
-    for lo, hi in itertools.pairwise(steps):
-        operand = b if packed is None else packed
-        loaded("product", a, operand, c, scratch, lo, hi, *sizes, *extra)
+    counts = [spec.units(target, m, n)]
+    if spec.split == "both":
+        counts.append(replace(spec, split="columns").units(target, m, n))
+    cuts = [[count * i // parts for i in range(parts + 1)] for count in counts]
+    operand = b if packed is None else packed
+    for ranges in itertools.product(*map(itertools.pairwise, cuts)):
+        loaded("product", a, operand, c, scratch, *itertools.chain(*ranges), *sizes, *extra)
 
 
 def close(found: np.ndarray, expected: np.ndarray, a: np.ndarray, b: np.ndarray) -> bool:
@@ -223,7 +226,8 @@ def test_packed_panels(target):
         loaded = Loaded(module)
         for panel in range(panels):
             loaded("pack", b, packed, panel, panel + 1)
-        for split in ("rows", "columns"):
+        for split in ("rows", "columns", "both"):
+            c[:] = np.nan
             spec = GemmSpec(None, 90, 70, a_strides=(70, 1), b_strides=strides(b),
                             c_strides=(90, 1), packed_b=True, split=split)  # fmt: skip
             run(target, spec, a, b, c, packed=packed, parts=3)

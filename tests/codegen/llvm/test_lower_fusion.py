@@ -10,8 +10,8 @@ import pytest
 
 from kgraph.codegen.llvm.gemm_spec import direct_a
 from kgraph.codegen.llvm.image import lower
-from kgraph.codegen.llvm.lower.dot import Product
 from kgraph.codegen.llvm.lower.loops import Loop
+from kgraph.codegen.llvm.lower.product import Product
 from kgraph.codegen.llvm.target import SKYLAKE512, host
 from kgraph.ir import Builder, Function, TensorType, Value, numpy_dtype, symbol
 from kgraph.ir.ops.contract import DotGeneral

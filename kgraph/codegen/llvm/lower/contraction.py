@@ -13,9 +13,10 @@ from kgraph.codegen.llvm.lower.convolution import (
 )
 from kgraph.codegen.llvm.lower.convolution_plain import launch_plain
 from kgraph.codegen.llvm.lower.convolution_weights import Weights
-from kgraph.codegen.llvm.lower.dot import Product, dot_scratch, dot_slab, lower_dot
+from kgraph.codegen.llvm.lower.dot import dot_scratch, dot_slab, lower_dot
 from kgraph.codegen.llvm.lower.epilogue import Contraction, Epilogue, launch_rest, sum_bytes
 from kgraph.codegen.llvm.lower.frame import Frame
+from kgraph.codegen.llvm.lower.product import Product
 from kgraph.codegen.llvm.lower.sides import Copies
 from kgraph.codegen.llvm.lower.table import lowers, wants_scratch, wants_slab
 from kgraph.codegen.llvm.target import Target

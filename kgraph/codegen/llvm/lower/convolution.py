@@ -16,14 +16,16 @@ from kgraph.codegen.llvm.conv_match import match_convolution
 from kgraph.codegen.llvm.conv_weights import WeightsSpec
 from kgraph.codegen.llvm.conv_winograd_spec import WinogradSpec
 from kgraph.codegen.llvm.emit import Operand
-from kgraph.codegen.llvm.lower.dot import TILE
 from kgraph.codegen.llvm.lower.epilogue import Contraction, Epilogue
 from kgraph.codegen.llvm.lower.frame import Frame, Kernel
+from kgraph.codegen.llvm.lower.product import TILE
 from kgraph.codegen.llvm.target import Target
-from kgraph.ir import Size, Value, floordiv
+from kgraph.ir import Size, Value, floordiv, maximum, minimum
 from kgraph.ir.ops.convolution import Convolution
 from kgraph.passes.arena import aligned
 
+_PARTS = 4  # into which a convolution is cut at least, so that threads get equal shares of it
+_PIXELS = 64  # of a part at least: each reads all weights
 SINGLE = "_or_2"  # of an algorithm: a batch of one has another
 
 
@@ -78,13 +80,17 @@ class Forward:
         each = 2 * taps * (spec.channels // spec.groups) * spec.features * spec.space[2].y
         rows = int(spec.units(1))
         units = max(1, 2 * TILE // each)
-        # Whole images where they are small: a part would copy its borders again.
+        total: Size = spec.units(images)
+        # Whole images where they are small: a part would copy its borders again. But few images
+        # have to be enough for all threads.
         if units * 4 >= rows:
             images_of_tile = max(-(-units // rows), spec.sheets(target))
-            units = rows * images_of_tile
-        else:
-            units = max(units, 4)
-        return Forward(op, spec, units, images)
+            least = 1 if spec.narrow else -(-_PIXELS // spec.space[2].y)
+            part = maximum(least, floordiv(total + (_PARTS - 1), _PARTS))
+            return Forward(op, spec, minimum(rows * images_of_tile, part), images)
+        most = _PARTS * max(units, 4)
+        parts = _PARTS * maximum(1, floordiv(total + (most - 1), most))
+        return Forward(op, spec, floordiv(total + (parts - 1), parts), images)
 
     def with_epilogue(self, epilogue: Epilogue, result: str) -> Forward:
         """The same with what follows it; `result` is the dtype that is stored."""

@@ -16,8 +16,8 @@ from kgraph.codegen.llvm.emit import Operand
 from kgraph.codegen.llvm.gemm_tile import compute_dtype
 from kgraph.codegen.llvm.lower.combine import launch_combine
 from kgraph.codegen.llvm.lower.convolution import size_of, spec_of
-from kgraph.codegen.llvm.lower.dot import TILE
 from kgraph.codegen.llvm.lower.frame import Code, Frame, Kernel
+from kgraph.codegen.llvm.lower.product import TILE
 from kgraph.codegen.llvm.lower.tiling import divided_up
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Size, symbols_of

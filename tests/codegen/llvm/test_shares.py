@@ -1,0 +1,91 @@
+"""A single sample is cut into tiles for several threads; larger batches are not cut finer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import kgraph
+from kgraph.codegen.llvm.lower.convolution import Forward
+from kgraph.codegen.llvm.lower.product import Product
+from kgraph.codegen.llvm.target import SKYLAKE512
+from kgraph.ir import Builder, Size, TensorType, bind_size, symbol
+from kgraph.ir.ops.contract import DotGeneral
+from kgraph.ir.ops.convolution import Convolution
+from kgraph.runtime import set_threads
+
+batch = symbol("batch")
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    yield
+    set_threads(None)
+
+
+def product(rows: int, k: int, columns: int) -> Product:
+    """Of so many rows of each sample with weights in panels."""
+    b = Builder()
+    x = b.param("x", TensorType((batch, rows, k), "float32"))
+    w = b.param("w", TensorType((k, columns), "float32"))
+    op = b.dot_general(x, w, (), (), (2,), (0,)).op
+    assert isinstance(op, DotGeneral)
+    return Product.of(op, SKYLAKE512, "", packed=True)
+
+
+def at(size: Size, samples: int) -> int:
+    number = bind_size(size, {"batch": samples})
+    assert isinstance(number, int)
+    return number
+
+
+@pytest.mark.parametrize(("rows", "k", "columns"), [(49, 160, 960), (49, 960, 160), (196, 384, 64)])
+def test_products_of_a_sample(rows: int, k: int, columns: int) -> None:
+    plan = product(rows, k, columns)
+    assert 8 <= at(plan.tiles(SKYLAKE512)[1], 1) <= 32
+    # every tile of many samples has all columns, and a panel serves 256 rows
+    assert at(plan.panels, 128) * 32 >= columns
+    assert at(plan.units, 128) * 8 >= 256
+
+
+def depthwise(side: int, channels: int) -> Forward:
+    b = Builder()
+    x = b.param("x", TensorType((batch, side, side, channels), "float32"))
+    w = b.param("w", TensorType((3, 3, 1, channels), "float32"))
+    ones, pads = (1, 1), ((1, 1), (1, 1))
+    dims = "b01f_01io->b01f"
+    y = b.convolution(x, w, dims, ones, pads, ones, ones, (False, False), channels, 1, "direct")
+    assert isinstance(y.op, Convolution)
+    found = Forward.of(y.op, SKYLAKE512, "")
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(("side", "channels"), [(112, 32), (56, 144), (7, 960)])
+def test_depthwise_convolutions_of_a_sample(side: int, channels: int) -> None:
+    plan = depthwise(side, channels)
+    assert 4 <= at(plan.tiles(), 1) <= 8
+    assert at(plan.units, 1) * at(plan.tiles(), 1) >= side
+    assert at(plan.tiles(), 128) <= 128 * 8
+    assert at(plan.tiles(), 0) == 0
+
+
+def test_results_do_not_depend_on_shares() -> None:
+    """Of products that keep rows, or panels; of one sample and of several."""
+    layers = kgraph.layers
+    x = inputs = layers.Input((5, 7, 24))
+    for filters in (200, 40):
+        x = layers.Conv2D(filters, 1, activation="relu")(x)
+        x = layers.DepthwiseConv2D(3, padding="same")(x)
+    model = kgraph.Model(inputs, layers.Conv2D(70, 3, padding="same")(x))
+    data = np.random.default_rng(0).standard_normal((5, 5, 7, 24)).astype("float32")
+    for n in (1, 2, 5):
+        found = []
+        for threads in (1, 2, 3):
+            set_threads(threads)
+            found.append(model.predict_on_batch(data[:n]))
+        assert found[0].tobytes() == found[1].tobytes() == found[2].tobytes()
+        whole = model.predict_on_batch(data)[:n]
+        np.testing.assert_allclose(found[0], whole, rtol=1e-5, atol=1e-5)
