@@ -29,10 +29,17 @@ class _UpSampling(Layer):
         self._axes = range(first, first + len(factors))
 
     def call(self, inputs: Any) -> Any:
-        """The repeated elements."""
-        for axis, factor in zip(self._axes, self.factors, strict=True):
-            inputs = ops.repeat(inputs, factor, axis=axis)
-        return inputs
+        """The repeated elements, all dims in one step: what is between them would be in memory."""
+        apart: list[Any] = []
+        spread: list[Any] = []
+        whole: list[Any] = []
+        factors = dict(zip(self._axes, self.factors, strict=True))
+        for axis, size in enumerate(ops.shape(inputs)):
+            factor = factors.get(axis)
+            apart += [size] if factor is None else [size, 1]
+            spread += [size] if factor is None else [size, factor]
+            whole.append(size if factor is None else size * factor)
+        return ops.reshape(ops.broadcast_to(ops.reshape(inputs, apart), spread), whole)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         sizes = list(input_shape)

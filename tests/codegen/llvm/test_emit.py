@@ -190,8 +190,9 @@ def cast_inputs(source: str) -> np.ndarray:
     with np.errstate(over="ignore"):
         edges = np.array(
             [0.0, -0.0, 0.5, -0.7, 1, -1, 3.99, 255.5, -129, 65504, 65519.9, 65520, 1e9, -3e9,
-             1e19, 2e19, -1e19, 6e-8, 2.9e-8, 2.98e-8, 3.1e-5, 6.1e-5, 1e-40, np.inf, -np.inf,
-             np.nan, 1 + 2**-11, 1 + 2**-11 + 2**-30, 1 + 3 * 2**-11, 1 + 2**-8, 1 + 3 * 2**-8]
+             2.0**31, 2.0**32, -(2.0**63), 2.0**63, 2.0**64, 2.0**31 - 128, 127.9, 128, 1e19, 2e19,
+             -1e19, 6e-8, 2.9e-8, 2.98e-8, 3.1e-5, 6.1e-5, 1e-40, np.inf, -np.inf, np.nan,
+             1 + 2**-11, 1 + 2**-11 + 2**-30, 1 + 3 * 2**-11, 1 + 2**-8, 1 + 3 * 2**-8]
         ).astype(kind)  # fmt: skip
         bits = random.integers(0, 2**62, 300).astype(np.float64)
         return np.concatenate(
