@@ -1,12 +1,13 @@
 """Convolution by Winograd's algorithm: three taps per dim, stride 1, forward or as its adjoint.
 
-    blocks of tiles    V, M of a block stay in L2
+    blocks of tiles    V of a block stays in L2
       tiles            V[point][tile][channel] = B^T d B           (winograd_tiles.py)
-      points           M[point] = V[point] U[point], a matrix product; panels of features, tiles of
-                       rows: the register tile of gemm_tile.py
-      tiles            y = A^T M A through the epilogue
+      panels           of features, whose M stays in L2
+        points         M[point] = V[point] U[point], a matrix product; tiles of rows: the register
+                       tile of gemm_tile.py
+        tiles          y = A^T M A through the epilogue
 
-U[point][panel][channel] are the packed weights G g G^T. The adjoint form computes the input
+U[panel][point][channel] are the packed weights G g G^T. The adjoint form computes the input
 gradient of a convolution without padding with the tiles of that convolution, which cover its output
 exactly: V = A d A^T of the tiles of x, and B M B^T is added to y, where the tiles of one image
 overlap. So a block has whole images, and the epilogue is a loop over their pixels at the end.
@@ -46,7 +47,7 @@ def emit_pack_winograd(f: Function, spec: WinogradSpec) -> None:
     shape, dtype, steps = spec.shape(f.target), spec.dtype, spec.w_steps()
     rows, columns = spec.cuts()
     by_rows, by_columns = rows.matrices.filter, columns.matrices.filter
-    plane = spec.channels * spec.width(f.target)
+    plane = spec.channels * shape.columns
     lanes, wide, points = shape.lanes, "float64", len(by_rows)
     turned = f.alloca(memory_type(wide), columns.dim.taps * points * lanes, name="turned")
 
@@ -74,7 +75,7 @@ def emit_pack_winograd(f: Function, spec: WinogradSpec) -> None:
             to = f.offset(turned, f.mul(j, points * lanes), wide)
             for i, value in enumerate(multiply(f, by_rows, values)):
                 f.store_at(f.offset(to, i * lanes, wide), wide, value)
-        row = f.add(f.mul(panel, spec.channels * shape.columns), f.mul(channel, shape.columns))
+        row = f.add(f.mul(panel, spec.points * plane), f.mul(channel, shape.columns))
         packed = f.offset(f.parameter("packed"), f.add(row, start), dtype)
         with f.loop(0, points, name="point") as point:
             source = f.offset(turned, f.mul(point, lanes), wide)
@@ -135,13 +136,17 @@ class _Winograd:
             to = f.offset(v, f.mul(tile, reading.width(target)), dtype)
             f.call(read, [x, patch, row, column, to])
         self._clear_behind(v, count)
-        f.call(self._products(), [v, f.parameter("w"), m, count])
-        write = self._write()
+        products, write = self._products(), self._write()
         extra = [f.parameter(item) for item, _ in spec.extra]
-        with f.loop(0, count, name="tile") as tile:
-            image, row, column = place_of(f, f.add(first, tile), spec.cuts())
-            source = f.offset(m, f.mul(tile, spec.width(target)), dtype)
-            f.call(write, [source, f.parameter("y"), image, row, column, *extra])
+        columns = spec.shape(target).columns
+        with f.loop(0, spec.panels(target), name="panel") as panel:
+            u = f.mul(panel, spec.points * spec.channels * columns)
+            f.call(products, [v, f.offset(f.parameter("w"), u, dtype), m, count])
+            feature = f.mul(panel, columns)
+            with f.loop(0, count, name="tile") as tile:
+                image, row, column = place_of(f, f.add(first, tile), spec.cuts())
+                source = f.offset(m, f.mul(tile, columns), dtype)
+                f.call(write, [source, f.parameter("y"), image, row, column, feature, *extra])
 
     def _clear_behind(self, v: Operand, count: Operand) -> None:
         """Zeros in the rows of V behind the last tile that products compute too: of what happens to
@@ -160,7 +165,7 @@ class _Winograd:
             f.fill_bytes(to, 0, f.mul(behind, width * item_bytes(dtype)))
 
     def _products(self) -> str:
-        """`name(v, u, m, count)`: the matrix products of all points over `count` tiles."""
+        """`name(v, u, m, count)`: the products of all points over `count` tiles, for a panel."""
         name, spec = f"{self.f.name}.products", self.spec
         shape = spec.shape(self.f.target)
         low = spec.heights(self.f.target)[1]
@@ -170,26 +175,21 @@ class _Winograd:
             v, u, m, count = f.parameters
             dtype, target = spec.dtype, f.target
             v_plane, m_plane = spec.planes(target)
-            v_width, m_width = spec.reading().width(target), spec.width(target)
+            v_width = spec.reading().width(target)
             size = spec.channels * shape.columns
             whole = f.sub(count, f.srem(count, shape.rows))
             rest = f.sub(count, whole)
-            with (
-                f.loop(0, spec.points, name="point") as point,
-                f.loop(0, spec.panels(target), name="panel") as panel,
-            ):
+            with f.loop(0, spec.points, name="point") as point:
                 a = f.offset(v, f.mul(point, v_plane), dtype)
-                number = f.add(f.mul(point, spec.panels(target)), panel)
-                b = f.offset(u, f.mul(number, size), dtype)
-                c = f.add(f.mul(point, m_plane), f.mul(panel, shape.columns))
-                c = f.offset(m, c, dtype)
+                b = f.offset(u, f.mul(point, size), dtype)
+                c = f.offset(m, f.mul(point, m_plane), dtype)
 
                 def rows(
                     first: Operand, height: int, a: Operand = a, b: Operand = b, c: Operand = c
                 ) -> None:
                     source = f.offset(a, f.mul(first, v_width), dtype)
-                    to = f.offset(c, f.mul(first, m_width), dtype)
-                    # While rows pass by a panel, each brings its part of the next to L2.
+                    to = f.offset(c, f.mul(first, shape.columns), dtype)
+                    # While rows pass by the weights of a point, each brings its part of the next's.
                     ahead = f.add(size, f.mul(first, f.sdiv(size, count)))
                     f.call(kernels[height], [source, b, to, f.offset(b, ahead, dtype)])
 
@@ -217,17 +217,18 @@ class _Winograd:
             sums = accumulate(f, streams, spec.channels, start)
             for i, value in enumerate(sums):
                 row, vector = divmod(i, shape.vectors)
-                place = row * spec.width(f.target) + vector * shape.lanes
+                place = row * shape.columns + vector * shape.lanes
                 f.store_at(f.offset(c, place, dtype), dtype, value)
         return name
 
     def _write(self) -> str:
-        """`name(source, y, image, row, column, ...)`: the results of a tile."""
+        """`name(source, y, image, row, column, feature, ...)`: a panel's results of a tile."""
         name, spec = f"{self.f.name}.write", self.spec
-        head = [("source", PTR), ("y", PTR), ("image", I64), ("row", I64), ("column", I64)]
+        numbers = [(name, I64) for name in ("image", "row", "column", "feature")]
+        head = [("source", PTR), ("y", PTR), *numbers]
         with self.module.function(name, [*head, *spec.extra], internal=True) as f:
             rows, columns = spec.cuts()
-            source, y, image, row, column = f.parameters[:5]
+            source, y, image, row, column, feature = f.parameters[:6]
             top, left = f.mul(row, rows.tile), f.mul(column, columns.tile)
             steps, dtype = spec.y_steps(), spec.dtype
             plane, lanes = spec.planes(f.target)[1], spec.shape(f.target).lanes
@@ -241,11 +242,11 @@ class _Winograd:
             below, right = f.sub(rows.dim.y, top), f.sub(columns.dim.y, left)
             output = _Output(f, spec, y, pixel, (below, right))
 
-            def body(channel: Operand, mask: Operand | None) -> None:
+            def body(column: Operand, mask: Operand | None) -> None:
                 lines = [
                     [
                         f.load_at(
-                            f.offset(f.offset(source, channel, dtype),
+                            f.offset(f.offset(source, column, dtype),
                                      (i * columns.points + j) * plane, dtype),
                             dtype, lanes,
                         )
@@ -254,12 +255,20 @@ class _Winograd:
                     for i in range(rows.points)
                 ]  # fmt: skip
                 found = transform(f, side, other, lines)
+                channel = f.add(feature, column)
                 if spec.adjoint:
                     output.add(found, channel, mask)
                 else:
                     output.store(found, channel, mask)
 
-            f.strips(spec.features, lanes, body, "channel")
+            panel = spec.shape(f.target).columns
+            partial = spec.features % panel > 0
+            width = f.smin(f.sub(spec.features, feature), panel) if partial else f.index(panel)
+            if spec.features % lanes:
+                f.strips(width, lanes, body, "channel")
+            else:
+                with f.loop(0, width, lanes, name="channel") as column:
+                    body(column, None)
         return name
 
     def _clear(self, image: Operand, images: Operand) -> None:

@@ -57,14 +57,10 @@ class WinogradSpec(ConvSpec):
             (rows.tile, columns.tile), first, (cuts[0].count, cuts[1].count), matrices, self.dtype,
         )  # fmt: skip
 
-    def width(self, target: Target) -> int:
-        """Elements of a row of M: whole panels."""
-        return self.panels(target) * self.shape(target).columns
-
     def rows(self, target: Target) -> int:
         """Tiles of a block, a multiple of the register tile's rows."""
         height = self.shape(target).rows
-        each = self.points * (self.reading().width(target) + self.width(target))
+        each = self.points * (self.reading().width(target) + self.shape(target).columns)
         most = min(target.l2 * 3 // 4 // (each * item_bytes(self.dtype)), MOST_TILES)
         if self.packed_bytes(target) > target.l2:
             most = STREAMED_TILES
@@ -93,12 +89,14 @@ class WinogradSpec(ConvSpec):
         return -(-self.features // self.shape(target).columns)
 
     def packed_bytes(self, target: Target) -> int:
-        return self.points * self.channels * self.width(target) * item_bytes(self.dtype) + 64
+        width = self.panels(target) * self.shape(target).columns
+        return self.points * self.channels * width * item_bytes(self.dtype) + 64
 
     def planes(self, target: Target) -> tuple[int, int]:
         """Elements between the planes of V and of M."""
         rows = self.rows(target)
-        return rows * self.reading().width(target) + SKEW, rows * self.width(target) + SKEW
+        m_width = self.shape(target).columns
+        return rows * self.reading().width(target) + SKEW, rows * m_width + SKEW
 
     def scratch_bytes(self, target: Target) -> int:
         elements = self.points * sum(self.planes(target)) + self.reading().patch
