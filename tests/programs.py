@@ -252,6 +252,34 @@ def batch_norm(dtype: str = "float32") -> Program:
     return n.program("batch_norm", loss, *kept, *n.descend(loss))
 
 
+def bottleneck(dtype: str = "float32") -> Program:
+    """Convolutions of one tap around one per channel, all with batch normalisation; a residual."""
+    n = _Net(dtype)
+    b = n.b
+    once, none = ((1, 1), (1, 1)), ((0, 0), (0, 0))
+    kernels = [
+        n.weight("expand", 1, 1, 6, 12),
+        n.weight("depthwise", 3, 3, 1, 12),
+        n.weight("project", 1, 1, 12, 6),
+    ]
+    scales = [n.weight(f"scale{i}", size) for i, size in enumerate((12, 12, 6))]
+    w, bias = n.weight("w", 6, 5), n.weight("bias", 5)
+    x, labels = n.input("x", (BATCH, 5, 4, 6)), n.input("labels", (BATCH,), "int32")
+    y = x
+    for i, (kernel, scale) in enumerate(zip(kernels, scales, strict=True)):
+        padding, groups = (once, 12) if i == 1 else (none, 1)
+        y = b.convolution(
+            y, kernel, "b01f_01io->b01f", (1, 1), padding, *once, (False, False), groups, 1
+        )
+        mean, variance = b.moments(y, (0, 1, 2))
+        inverse = b.rsqrt(b.add(variance, n.number(1e-3, variance)))
+        y = b.multiply(b.subtract(y, n.along(y, mean)), n.along(y, b.multiply(inverse, scale)))
+        y = b.minimum(n.relu(y), n.number(6, y)) if i < 2 else b.add(x, y)
+    pooled = b.multiply(b.reduce(y, "sum", (1, 2)), b.splat(1 / 20, TensorType((BATCH, 6), dtype)))
+    loss = n.mean(n.losses(n.dense(pooled, w, bias), labels))
+    return n.program("bottleneck", loss, *n.descend(loss))
+
+
 def embedding(dtype: str = "float32") -> Program:
     """Rows of a table, averaged and classified; its gradient scatters."""
     n = _Net(dtype)
@@ -320,7 +348,7 @@ def attention(dtype: str = "float32") -> Program:
 
 
 MAKERS: Sequence[Callable[[str], Program]] = (
-    mlp, weighted, convnet, channels_first, batch_norm, embedding, lstm, attention,
+    mlp, weighted, convnet, channels_first, batch_norm, bottleneck, embedding, lstm, attention,
 )  # fmt: skip
 
 

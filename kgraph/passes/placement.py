@@ -97,7 +97,7 @@ def _copied(fn: Function, local: Local, level: dict[Op, int], batch: str) -> set
     for op in fn.ops:
         for v in op.operands:
             wanted[v] = max(wanted.get(v, 0), level[op] if op in local else level[op] - 1)
-    cost: dict[Op, int] = {}
+    steps: dict[Op, frozenset[Op]] = {}  # what it takes to make a result: the op, those in front
     for op in fn.ops:
         if (
             op in local
@@ -105,8 +105,8 @@ def _copied(fn: Function, local: Local, level: dict[Op, int], batch: str) -> set
             and all(isinstance(how, Rows) for how in local[op])
         ):
             rows = [v for v in op.operands if carrier(v.type, batch) is not None]
-            if all(v.op not in local or v.op in cost or wanted[v] > level[v.op] for v in rows):
-                spent = 1 + sum(cost.get(v.op, 0) for v in rows)
-                if spent <= RECOMPUTE or not rows:
-                    cost[op] = spent
-    return set(cost)
+            if all(v.op not in local or v.op in steps or wanted[v] > level[v.op] for v in rows):
+                spent = frozenset([op]).union(*(steps.get(v.op, ()) for v in rows))
+                if len(spent) <= RECOMPUTE or not rows:
+                    steps[op] = spent
+    return set(steps)

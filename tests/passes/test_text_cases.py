@@ -52,6 +52,7 @@ FILES: dict[str, tuple[Pass, float]] = {
     "rows.kg": (FuseRows(), 0),
     "gates.kg": (FuseGates(), 0),
     "outline.kg": (Outline(), 1e-6),
+    "pixels.kg": (Outline(), 1e-5),
     "specialize.kg": (FoldScales(), 1e-5),
 }
 # infinities meet in another order there

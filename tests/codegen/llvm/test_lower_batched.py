@@ -57,7 +57,9 @@ def _assert_same_bits(found: list[tuple[Array, ...]]) -> None:
             assert a.tobytes() == b.tobytes()
 
 
-@pytest.mark.parametrize(("name", "size"), [("batch_norm", 1), ("batch_norm", 3), ("convnet", 1)])
+@pytest.mark.parametrize(
+    ("name", "size"), [("batch_norm", 1), ("batch_norm", 3), ("convnet", 1), ("bottleneck", 1)]
+)
 def test_blocks_of_other_sizes(name: str, size: int) -> None:
     program = _program(name)
     passes = [Outline(block=size) if isinstance(p, Outline) else p for p in llvm_pipeline()]

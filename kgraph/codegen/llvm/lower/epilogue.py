@@ -17,13 +17,13 @@ from kgraph.codegen.llvm.lower.frame import Code, Frame
 from kgraph.codegen.llvm.lower.index import ALWAYS, ZERO, Axis, Guard
 from kgraph.codegen.llvm.lower.keys import body_key, body_symbols
 from kgraph.codegen.llvm.lower.loops import Loop
-from kgraph.codegen.llvm.lower.pointwise import as_product, labels_of
 from kgraph.codegen.llvm.lower.space import Space, space_of
 from kgraph.ir import Builder, Fact, Op, Size, TensorType, Value
 from kgraph.ir import Function as Graph
 from kgraph.ir.ops.contract import DotGeneral
 from kgraph.ir.ops.control import Fusion
 from kgraph.ir.ops.convolution import Convolution
+from kgraph.passes.pointwise import as_product, labels_of
 
 _STREAMS = 1  # arrays of the result's size that are read besides
 _INLINE = 5  # elementwise ops that are written out for every accumulator
