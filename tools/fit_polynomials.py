@@ -12,6 +12,10 @@ from mpmath import cos, erf, erfc, erfinv, exp, log, lu_solve, matrix, mp, mpf, 
 Real = Any
 mp.dps = 50
 
+# Of the pieces of float32's erf: their distance, for which the last begins where erf is 1, and how
+# many of the first are those of erf(x) - x.
+PIECE, NEAR = 67 / 256, 4
+
 
 def remez(
     function: Callable[[Real], Real],
@@ -123,6 +127,26 @@ def erf_ratio(z: Real) -> Real:
     return (erf(r) / r if z > mpf(10) ** -20 else 2 / sqrt(pi)) - 1
 
 
+def erf_pieces() -> tuple[list[list[float]], float]:
+    """By power, and for each piece: of erf(k PIECE + r), less its argument in the first `NEAR`."""
+    pieces: list[list[float]] = []
+    worst = 0.0
+    half = mpf(PIECE) / 2
+    for k in range(16):
+        middle = k * mpf(PIECE)
+        taken = 1 if k < NEAR else 0
+        function = lambda r, c=middle, t=taken: erf(c + r) - t * (c + r)  # noqa: E731
+        weight = lambda r, c=middle: erf(c + r)  # noqa: E731
+        if k:
+            found, error = remez(function, weight, -half, half, 5)
+        else:
+            found, error = remez(lambda r: erf_ratio(r * r), one, 0, half, 4)
+            found = [0.0, *found]
+        pieces.append(found)
+        worst = max(worst, error)
+    return [list(column) for column in zip(*pieces, strict=True)], worst
+
+
 def log2_erfc(x: Real) -> Real:
     """The exponent of erfc."""
     return log(erfc(x)) / log(2)
@@ -220,6 +244,19 @@ def main() -> None:
         for item in coefficients:
             print(f"    {item!r},")
         print(")")
+    columns, error = erf_pieces()
+    print(
+        "# Around multiples of the first number; by power, for each of 16: of erf(x), or erf(x) - x"
+    )
+    print(f"# in the first {NEAR}. Largest weighted error {error:.1e}.")
+    print(f"ERF_PIECE_32, ERF_NEAR_32 = {PIECE!r}, {NEAR}")
+    print("ERF_PIECES_32 = (")
+    for column in columns:
+        print("    (")
+        for item in column:
+            print(f"        {item!r},")
+        print("    ),")
+    print(")")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from kgraph.codegen.llvm.emit import DOUBLE, FLOAT, I32, Function, Operand, constant, type_of
+from kgraph.codegen.llvm.emit import (
+    DOUBLE,
+    FLOAT,
+    I32,
+    Function,
+    Operand,
+    constant,
+    type_of,
+    vector_constant,
+)
 
 Unary = Callable[[Function, Operand], Operand]
 
@@ -133,6 +142,23 @@ def round_away(f: Function, x: Operand) -> Operand:
     away = f.compare("GE", f.abs_(f.sub(x, whole)), 0.5)
     one = f.copysign(constant(1.0, x.type), x)
     return f.copysign(f.select(away, f.add(whole, one), whole), x)
+
+
+def has_lookup(f: Function) -> bool:
+    """Whether `lookup` is quick here."""
+    return f.target.has("avx512f") and f.target.vector_bytes == 64
+
+
+def lookup(f: Function, table: Sequence[float], index: Operand) -> Operand:
+    """table[index % 16] for a table of 16 float32 and any lanes of i32."""
+    lanes = index.lanes
+    if lanes == 0:
+        return f.extract(lookup(f, table, f.splat(index, 16)), 0)
+    if lanes < 16:
+        whole = f.shuffle(index, [*range(lanes), *[0] * (16 - lanes)])
+        return f.shuffle(lookup(f, table, whole), range(lanes))
+    values = vector_constant(table, FLOAT)
+    return f.machine_intrinsic("llvm.x86.avx512.permvar.sf.512", values.type, [values, index])
 
 
 def any_lane(f: Function, mask: Operand) -> Operand:
