@@ -349,7 +349,7 @@ def _emit_tile(gemm: _Gemm, name: str, rows: int) -> None:
                 compute, f.parameter("a"), offsets, a_step, f.parameter("b"), b_step, lanes, masks,
                 ahead=f.parameter("ahead") if spec.packed_b else None,
             )  # fmt: skip
-            unroll = UNROLL if rows == shape.rows else 2
+            unroll = UNROLL if rows in (1, shape.rows) else 2
             start = zeros(compute, rows * shape.vectors, lanes)
             return accumulate(f, streams, k, start, unroll)
 

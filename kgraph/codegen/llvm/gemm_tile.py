@@ -9,6 +9,7 @@ there are enough accumulators to cover their latency (8 to 10 on all known CPUs)
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ from kgraph.codegen.llvm.target import Target
 
 LINE = 64  # bytes of a cache line
 UNROLL = 4  # steps of k in a turn of the loop
+LATENCY = 4  # of a multiply-add, in cycles; there are two in each
 
 
 def compute_dtype(dtype: str) -> str:
@@ -115,24 +117,32 @@ class Streams:
 def accumulate(
     f: Function, streams: Streams, k: Index, initial: Sequence[Operand], unroll: int = UNROLL
 ) -> tuple[Operand, ...]:
-    """Adds the products over `k` steps to the accumulators (row-major: rows, then vectors)."""
+    """Adds the products over `k` steps to the accumulators (row-major: rows, then vectors).
+
+    Where so few would wait for each other, every step of a turn has accumulators of its own.
+    """
     count = f.index(k)
     whole = f.sub(count, f.srem(count, unroll))
     totals = tuple(initial)
+    few = len(totals) * 2 <= LATENCY
     if whole.constant is not None and whole.constant <= unroll:
         for step in range(int(whole.constant)):
             totals = _step(f, streams, streams.a, streams.b, step, totals)
     else:
-        with f.carried_loop(0, whole, totals, step=unroll, name="k") as loop:
+        more = zeros(streams.dtype, len(totals) * (unroll - 1 if few else 0), streams.lanes)
+        with f.carried_loop(0, whole, totals + more, step=unroll, name="k") as loop:
             a = f.offset(streams.a, f.mul(loop.index, streams.a_step), streams.dtype)
             b = f.offset(streams.b, f.mul(loop.index, streams.b_step), streams.dtype)
             if streams.ahead is not None:
                 f.prefetch(f.offset_bytes(streams.ahead, f.mul(loop.index, LINE // unroll)), 2)
-            values = loop.values
+            chains = _parts(loop.values, len(totals))
             for step in range(unroll):
-                values = _step(f, streams, a, b, step, values)
-            loop.next(*values)
-        totals = loop.results
+                chain = step % len(chains)
+                chains[chain] = _step(f, streams, a, b, step, chains[chain])
+            loop.next(*itertools.chain(*chains))
+        totals, *others = _parts(loop.results, len(totals))
+        for other in others:
+            totals = tuple(f.add(x, y) for x, y in zip(totals, other, strict=True))
     rest = f.sub(count, whole)
     if rest.constant is not None:
         a = f.offset(streams.a, f.mul(whole, streams.a_step), streams.dtype)
@@ -145,6 +155,10 @@ def accumulate(
         b = f.offset(streams.b, f.mul(tail.index, streams.b_step), streams.dtype)
         tail.next(*_step(f, streams, a, b, 0, tail.values))
     return tail.results
+
+
+def _parts(values: Sequence[Operand], size: int) -> list[tuple[Operand, ...]]:
+    return [tuple(values[i : i + size]) for i in range(0, len(values), size)]
 
 
 def zeros(dtype: str, count: int, lanes: int) -> tuple[Operand, ...]:

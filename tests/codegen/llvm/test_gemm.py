@@ -10,6 +10,7 @@ import pytest
 from kgraph.codegen.llvm.emit import PTR, Module, View
 from kgraph.codegen.llvm.gemm import GemmSpec, emit_gemm, emit_pack_b
 from kgraph.codegen.llvm.gemm_spec import direct_a
+from kgraph.codegen.llvm.target import SKYLAKE512
 from tests.codegen.llvm.native import Loaded, targets
 
 all_targets = pytest.mark.parametrize("target", targets(), ids=lambda item: item.name)
@@ -256,3 +257,15 @@ def test_nothing_beyond_the_arrays_is_touched():
         run(target, spec, a, b, c, parts=1)
         assert (guarded[:32] == 7).all()
         assert (guarded[32 + m * n :] == 7).all()
+
+
+def test_one_row_does_not_wait_for_its_sums():
+    """Its two vectors of sums are made in four parts each, as many as a turn has steps of k."""
+    spec = GemmSpec(None, 64, 96, a_strides=(96, 1), c_strides=(64, 1), packed_b=True)
+    module = Module(SKYLAKE512)
+    emit_gemm(module, "product", spec)
+    bodies = module.text().split("define ")
+    (single,) = (body for body in bodies if "@product.tile1x32(" in body.splitlines()[0])
+    assert single.count("phi <16 x float>") == 8
+    (whole,) = (body for body in bodies if "@product.tile8x32(" in body.splitlines()[0])
+    assert whole.count("phi <16 x float>") == 16
