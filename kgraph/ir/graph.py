@@ -40,6 +40,8 @@ class Fact(Enum):
     MOVES = auto()  # moves elements and computes nothing
     TRANSCENDENTAL = auto()  # tens of instructions for an element
 
+    __hash__ = object.__hash__  # Enum's own is written in Python, and passes ask all the time
+
 
 class Value:
     """Result `index` of `op`. Compared by identity."""
@@ -171,14 +173,14 @@ class Op:
 
     def with_operands(self, operands: tuple[Value, ...]) -> Op:
         """The same op over other operands, given flat."""
-        grouped = self.unflatten(operands)
-        if any(new.type is not old.type for new, old in zip(operands, self.operands, strict=True)):
-            return self.with_fields(**grouped)
+        for new, old in zip(operands, self.operands, strict=True):
+            if new.type is not old.type:
+                return self.with_fields(**self.unflatten(operands))
         # `infer` sees types and attributes alone, so there is nothing to infer or to check again.
         op: Op = object.__new__(type(self))
         state = op.__dict__
         state.update(self.__dict__)
-        state.update(grouped)
+        state.update(self.unflatten(operands))
         state["operands"] = operands
         state["results"] = tuple([Value(op, v.index, v.type) for v in self.results])
         return op
@@ -192,12 +194,20 @@ class Op:
             at += count
         return grouped
 
-    def key(self) -> tuple[object, ...]:
-        """Ops with equal keys compute equal values."""
+    def key(self, regions: object = None) -> tuple[object, ...]:
+        """Ops with equal keys compute equal values.
+
+        `regions` stands for the op's regions; by default they are equal where they are the same.
+        """
         state = self.__dict__
-        attributes = [_attribute_key(state[f]) for f in self.attribute_fields]
-        grouping = tuple(len(state[f]) for f, many in self.operand_fields if many)
-        return (type(self), self.operands, grouping, *attributes, *self.regions)
+        kind = state.get("_kind")  # without operands and regions: `with_operands` keeps it
+        if kind is None:
+            attributes = [_attribute_key(state[f]) for f in self.attribute_fields]
+            grouping = [len(state[f]) for f, many in self.operand_fields if many]
+            kind = state["_kind"] = (type(self), *grouping, *attributes)
+        if not self.region_fields:
+            return (kind, self.operands)
+        return (kind, self.operands, regions or self.regions)
 
     def error(self, label: str, message: str) -> IRError:
         """The error of a broken constraint, to be raised by `infer`; `label` is `C1`, `C2`, ..."""

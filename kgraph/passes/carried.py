@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from functools import lru_cache
+from itertools import accumulate
 
 from kgraph.ir import (
     All,
@@ -178,39 +179,33 @@ def passing_by(ops: Sequence[Op], returned: Collection[Value]) -> set[Value]:
 
     Repetitions, and what only one elementwise op reads, at the index at which it was made.
     """
-    readers: dict[Value, set[Op]] = {}
+    reader: dict[Value, Op | None] = {}  # the only one
     for op in ops:
         for v in op.operands:
-            readers.setdefault(v, set()).add(op)
+            reader[v] = op if reader.get(v, op) is op else None
 
     def passes_by(v: Value) -> bool:
         if isinstance(v.op, BroadcastInDim | Iota):
             return True
-        reads = readers.get(v, ())
-        return len(reads) == 1 and all(
-            Fact.ELEMENTWISE in op.facts and op.results[0].shape == v.shape for op in reads
-        )
+        op = reader.get(v)
+        return op is not None and Fact.ELEMENTWISE in op.facts and op.results[0].shape == v.shape
 
-    return {v for op in ops for v in op.results if v not in returned and passes_by(v)}
+    kept = set(returned)
+    return {v for op in ops for v in op.results if v not in kept and passes_by(v)}
 
 
 def peak_per_sample(fn: Function, batch: str) -> int:
     """The most bytes that a sample has in use at a time, of the values that the function stores."""
     last = {v: at for at, op in enumerate(fn.ops) for v in op.operands}
     passing = passing_by(fn.ops, fn.results)
-    now = peak = 0
-    weight = {
-        v: bytes_per_sample(v.type, batch)
-        for op in fn.ops
-        for v in op.results
-        if carrier(v.type, batch) is not None and v not in passing
-    }
+    change = [0] * (len(fn.ops) + 1)  # of the bytes in use, from one op to the next
     for at, op in enumerate(fn.ops):
-        now += sum(weight.get(v, 0) for v in op.results)
-        peak = max(peak, now)
-        done = {v for v in (*op.operands, *op.results) if last.get(v, at) <= at}
-        now -= sum(weight.get(v, 0) for v in done)
-    return peak
+        for v in op.results:
+            if carrier(v.type, batch) is not None and v not in passing:
+                size = bytes_per_sample(v.type, batch)
+                change[at] += size
+                change[last.get(v, at) + 1] -= size
+    return max(accumulate(change))
 
 
 def is_heavy(op: Op, how: tuple[Locality, ...], batch: str, expected: int) -> bool:

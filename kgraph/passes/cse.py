@@ -42,7 +42,7 @@ class _SharingBuilder(Builder):
         key: tuple[object, ...] | None = None
         if op.region_fields:
             texts = tuple([to_text(region, labels=False) for region in op.regions])
-            key = (*op.key()[: -len(op.regions)], texts)
+            key = op.key(texts)
         elif Fact.COMMUTATIVE in op.facts and op.operands[0] is not op.operands[1]:
             x, y = op.operands
             key = (type(op), frozenset((x, y)))

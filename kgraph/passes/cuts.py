@@ -28,7 +28,7 @@ class Cuts:
     def __init__(
         self,
         ops: Sequence[Op],
-        gives: Collection[Value],
+        gives: set[Value],
         copied: Collection[Op],
         batch: str,
         block: Callable[[int], int],
@@ -36,7 +36,7 @@ class Cuts:
         """`block(n)` is the samples of a block if each has n bytes in use at a time."""
         self.crossing: set[Value] = set()
         self._ops, self._batch, self._block = ops, batch, block
-        self._copied = {op for op in copied if not any(map(self._bytes, op.operands))}
+        self._copied = {op for op in ops if op in copied and not any(map(self._bytes, op.operands))}
         self._weigh(gives)
         self.parts = [list(ops[lo:hi]) for lo, hi in self._ranges()]
         for at in range(len(self.parts) - 1, 0, -1):
@@ -48,7 +48,7 @@ class Cuts:
             return 0
         return bytes_per_sample(v.type, self._batch)
 
-    def _weigh(self, gives: Collection[Value]) -> None:
+    def _weigh(self, gives: set[Value]) -> None:
         """Per op: bytes of a sample in use, bytes that cross in front of it, bytes of weights."""
         n = len(self._ops)
         last = {v: at for at, op in enumerate(self._ops) for v in op.operands}
@@ -118,8 +118,7 @@ class Cuts:
                     reads += op.operands
             else:
                 self.crossing.add(v)
-        order = {op: place for place, op in enumerate(self._ops)}
-        self.parts[at][:0] = sorted(copies, key=order.__getitem__)
+        self.parts[at][:0] = [op for op in self._ops if op in copies]
 
 
 __all__ = ["Cuts"]

@@ -28,8 +28,8 @@ class Decompose(Pass):
         env: dict[Value, Value] = {p: p for p in fn.params}
         for op in fn.ops:
             operands = tuple([env[v] for v in op.operands])
-            with b.at(op.location):
-                results = b.append(op if operands == op.operands else op.with_operands(operands))
+            b.location = op.location
+            results = b.append(op if operands == op.operands else op.with_operands(operands))
             env.update(zip(op.results, results, strict=True))
         if not b.replaced:
             return fn

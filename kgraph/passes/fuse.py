@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from kgraph.ir import Builder, Fact, Function, Op, Shape, Value, users
+from kgraph.ir import Builder, Fact, Function, Op, Shape, Value
 from kgraph.ir.ops.contract import DotGeneral
 from kgraph.ir.ops.control import Fusion
 from kgraph.ir.ops.convolution import Convolution
@@ -75,8 +75,8 @@ class _Groups:
         self._reductions: dict[tuple[Shape, tuple[int, ...]], _Group] = {}
         self._loops: dict[Shape, _Group] = {}
         self._returned = set(fn.results)
-        self._users = users(fn)
         self._stages = Stages(fn)
+        self._users = self._stages.users
         self._again = recomputed(self._stages)
         self._behind = self._behind_heroes()
         for place in range(len(fn.ops) - 1, -1, -1):
@@ -304,8 +304,8 @@ def _fusion(group: _Group, outs: tuple[Value, ...], env: dict[Value, Value]) -> 
                 params[v] = body.param(f"x{len(inputs)}", v.type)
                 inputs.append(env[v])
             operands.append(params[v])
-        with body.at(op.location):
-            made = body.append(op.with_operands(tuple(operands)))
+        body.location = op.location
+        made = body.append(op.with_operands(tuple(operands)))
         inner.update(zip(op.results, made, strict=True))
     results = body.function(*[inner[v] for v in outs])
     return Fusion(tuple(inputs), results).located(group.ops[0].location)

@@ -213,7 +213,7 @@ class _Emission:
             self._rows(b, env, outer, pixels, gives)
             return
         block: Callable[[int], int] = (lambda _: 1) if self.alone else self.options.fitting
-        cuts = Cuts(inside, gives, self.placement.copied, batch, block)
+        cuts = Cuts(inside, set(gives), self.placement.copied, batch, block)
         wanted = {*gives, *cuts.crossing}
         for part in cuts.parts:
             made = [v for op in part for v in op.results if v in wanted]
@@ -284,20 +284,20 @@ def _body(
     outer: list[Value] = []
     env: dict[Value, Value] = {}
     for op in inside:
-        with b.at(op.location):
-            for v in op.operands:
-                if v in env:
-                    continue
-                if isinstance(v.op, Constant):
-                    env[v] = b.append(v.op)[0]
-                    continue
-                outer.append(v)
-                env[v] = b.param(_label(v), bind_type(v.type, sizes))
-            bound = bind_op(op, tuple([env[v] for v in op.operands]), sizes)
-            if isinstance(bound, Iota) and local[op] == (Rows(bound.dim),):
-                made: tuple[Value, ...] = (_counted(b, bound, start, samples_of(op.result, batch)),)
-            else:
-                made = b.append(bound)
+        b.location = op.location
+        for v in op.operands:
+            if v in env:
+                continue
+            if isinstance(v.op, Constant):
+                env[v] = b.append(v.op)[0]
+                continue
+            outer.append(v)
+            env[v] = b.param(_label(v), bind_type(v.type, sizes))
+        bound = bind_op(op, tuple([env[v] for v in op.operands]), sizes)
+        if isinstance(bound, Iota) and local[op] == (Rows(bound.dim),):
+            made: tuple[Value, ...] = (_counted(b, bound, start, samples_of(op.result, batch)),)
+        else:
+            made = b.append(bound)
         env.update(zip(op.results, made, strict=True))
     return outer, b.function(*[env[v] for v in gives])
 

@@ -82,9 +82,10 @@ class _RewritingBuilder(Builder):
         self._timed = _is_timed()
 
     def append(self, op: Op) -> tuple[Value, ...]:
+        op.located(self.location)
         for rule in self._rules.rules.get(type(op), ()):
             started = time.perf_counter() if self._timed else 0.0
-            made = rule(op.located(self.location), self)
+            made = rule(op, self)
             if self._timed:
                 self._note(rule, made, started)
             if made is not None:
@@ -120,8 +121,8 @@ def rewrite(fn: Function, rules: RuleSet, limit: int = 0) -> Function:
     for op in fn.ops:
         operands = tuple([env[v] for v in op.operands])
         new = op if operands == op.operands else op.with_operands(operands)
-        with b.at(op.location):
-            results = b.append(new)
+        b.location = op.location
+        results = b.append(new)
         changed |= results[0].op is not op if results else False
         env.update(zip(op.results, results, strict=True))
     if not changed:

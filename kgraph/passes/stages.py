@@ -57,12 +57,12 @@ class Stages:
     """Which stage makes a value, and which values outlive theirs.
 
     `starts` has the latest stage of each op's operands, `made` the stage of each value but the
-    parameters, which are of stage 0.
+    parameters, which are of stage 0, `users` the ops that read each value.
     """
 
     def __init__(self, fn: Function) -> None:
         self.fn = fn
-        self._users = users(fn)
+        self.users = users(fn)
         self._returned = set(fn.results)
         self.starts: dict[Op, int] = {}
         self.made: dict[Value, int] = {}
@@ -80,14 +80,14 @@ class Stages:
         """Do only elementwise ops of its shape read it?"""
         return all(
             Fact.ELEMENTWISE in op.facts and op.results[0].shape == v.shape
-            for op in self._users.get(v, ())
+            for op in self.users.get(v, ())
         )
 
     def is_saved(self, v: Value) -> bool:
         """Is it an elementwise op's, and in memory for the kernels of a later stage alone?"""
         if Fact.ELEMENTWISE not in v.op.facts or v.type.rank == 0 or self.is_stored(v):
             return False
-        return any(self.starts[op] > self.made[v] for op in self._users.get(v, ()))
+        return any(self.starts[op] > self.made[v] for op in self.users.get(v, ()))
 
     def cone(self, v: Value) -> _Cone:
         """Down to what is in memory or comes from an op that is not elementwise."""
