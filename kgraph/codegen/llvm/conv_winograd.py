@@ -168,8 +168,8 @@ class _Winograd:
         """`name(v, u, m, count)`: the products of all points over `count` tiles, for a panel."""
         name, spec = f"{self.f.name}.products", self.spec
         shape = spec.shape(self.f.target)
-        low = spec.heights(self.f.target)[1]
-        kernels = {height: self._tile(height) for height in (shape.rows, low)}
+        high, low = spec.heights(self.f.target)
+        kernels = {height: self._tile(height) for height in (high, low)}
         head = [("v", PTR), ("u", PTR), ("m", PTR), ("count", I64)]
         with self.module.function(name, head, internal=True) as f:
             v, u, m, count = f.parameters
@@ -177,7 +177,7 @@ class _Winograd:
             v_plane, m_plane = spec.planes(target)
             v_width = spec.reading().width(target)
             size = spec.channels * shape.columns
-            whole = f.sub(count, f.srem(count, shape.rows))
+            whole = f.sub(count, f.srem(count, high))
             rest = f.sub(count, whole)
             with f.loop(0, spec.points, name="point") as point:
                 a = f.offset(v, f.mul(point, v_plane), dtype)
@@ -193,11 +193,11 @@ class _Winograd:
                     ahead = f.add(size, f.mul(first, f.sdiv(size, count)))
                     f.call(kernels[height], [source, b, to, f.offset(b, ahead, dtype)])
 
-                with f.loop(0, whole, shape.rows, name="row") as row:
-                    rows(row, shape.rows)
+                with f.loop(0, whole, high, name="row") as row:
+                    rows(row, high)
                 # Rows behind the last tile are computed too: the planes have room for them.
                 with f.when(f.compare("GT", rest, low)):
-                    rows(whole, shape.rows)
+                    rows(whole, high)
                 small = f.and_(f.compare("GT", rest, 0), f.compare("LE", rest, low))
                 with f.when(small):
                     rows(whole, low)
@@ -212,7 +212,10 @@ class _Winograd:
             dtype, shape = spec.dtype, spec.shape(f.target)
             rows = [i * spec.reading().width(f.target) for i in range(height)]
             masks = [None] * shape.vectors
-            streams = Streams(dtype, a, rows, 1, b, shape.columns, shape.lanes, masks, ahead)
+            streams = Streams(
+                dtype, a, rows, 1, b, shape.columns, shape.lanes, masks, ahead,
+                spec.lines(f.target),
+            )  # fmt: skip
             start = zeros(dtype, height * shape.vectors, shape.lanes)
             sums = accumulate(f, streams, spec.channels, start)
             for i, value in enumerate(sums):

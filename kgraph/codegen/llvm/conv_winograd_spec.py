@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kgraph.codegen.llvm.conv_spec import ConvSpec
+from kgraph.codegen.llvm.conv_spec import ConvSpec, tile_heights
 from kgraph.codegen.llvm.emit import item_bytes
+from kgraph.codegen.llvm.gemm_tile import LINE, UNROLL
 from kgraph.codegen.llvm.target import Target
 from kgraph.codegen.llvm.winograd import TAPS
 from kgraph.codegen.llvm.winograd_tiles import SKEW, Cut, Reading, cut
@@ -18,10 +19,15 @@ STREAMED_TILES = 64  # of one that brings its weights in: those are more bytes t
 
 @dataclass(frozen=True, eq=False)
 class WinogradSpec(ConvSpec):
-    """A convolution whose `tile` outputs per dim are computed together; see `ConvSpec`."""
+    """A convolution whose `tile` outputs per dim are computed together; see `ConvSpec`.
+
+    Where the batch is `alone`, a single image, register tiles have heights that divide its tiles or
+    halves of them well, and are higher where registers allow, for the weights come from afar.
+    """
 
     tile: int = 4
     adjoint: bool = False
+    alone: bool = False
 
     def cuts(self) -> tuple[Cut, Cut]:
         """Rows and columns."""
@@ -59,17 +65,28 @@ class WinogradSpec(ConvSpec):
 
     def rows(self, target: Target) -> int:
         """Tiles of a block, a multiple of the register tile's rows."""
-        height = self.shape(target).rows
+        height = self.heights(target)[0]
         each = self.points * (self.reading().width(target) + self.shape(target).columns)
-        most = min(target.l2 * 3 // 4 // (each * item_bytes(self.dtype)), MOST_TILES)
-        if self.packed_bytes(target) > target.l2:
+        room = target.l2 // (each * item_bytes(self.dtype))
+        most = min(room * 3 // 4, MOST_TILES)
+        if self.alone:
+            most = min(room // 4, -(-self.tiles // height) * height)
+        elif self.packed_bytes(target) > target.l2:
             most = STREAMED_TILES
         return max(1, most // height) * height
 
     def heights(self, target: Target) -> tuple[int, int]:
         """Rows of the two register tiles."""
         rows = self.shape(target).rows
+        if self.alone:
+            rows = tile_heights(-(-self.tiles // 2), self.pixels(target))[0][0]
         return rows, (rows + 1) // 2
+
+    def lines(self, target: Target) -> int:
+        """Cache lines of the next weights that each turn of a register tile brings nearer."""
+        passes = self.rows(target) // self.heights(target)[0]
+        step = UNROLL * self.shape(target).columns * item_bytes(self.dtype)
+        return -(-step // (LINE * passes))
 
     def images(self, target: Target) -> int:
         """Images of a block of the adjoint form."""
@@ -82,7 +99,7 @@ class WinogradSpec(ConvSpec):
         """Units that are worth a launch: a block, or half of what a single image has."""
         if self.adjoint:
             return self.images(target)
-        half = maximum(self.shape(target).rows, (self.units(batch) + 1) // 2)
+        half = maximum(self.heights(target)[0], (self.units(batch) + 1) // 2)
         return minimum(self.rows(target), half)
 
     def panels(self, target: Target) -> int:

@@ -99,8 +99,8 @@ class Streams:
     """What a tile reads: pointers at k = 0 and how they move with k, in elements.
 
     `rows` are the displacements of the tile's rows in A; `masks` has one per vector of B, or None
-    for a whole one. `ahead` is memory that will be wanted soon: a line of it is brought to L2 in
-    each turn of the loop.
+    for a whole one. `ahead` is memory that will be wanted soon: in each turn of the loop, so many
+    `lines` of it are brought to L2.
     """
 
     dtype: str
@@ -112,6 +112,7 @@ class Streams:
     lanes: int
     masks: Sequence[Operand | None]
     ahead: Operand | None = None
+    lines: int = 1
 
 
 def accumulate(
@@ -134,7 +135,10 @@ def accumulate(
             a = f.offset(streams.a, f.mul(loop.index, streams.a_step), streams.dtype)
             b = f.offset(streams.b, f.mul(loop.index, streams.b_step), streams.dtype)
             if streams.ahead is not None:
-                f.prefetch(f.offset_bytes(streams.ahead, f.mul(loop.index, LINE // unroll)), 2)
+                step = LINE * streams.lines // unroll
+                ahead = f.offset_bytes(streams.ahead, f.mul(loop.index, step))
+                for line in range(streams.lines):
+                    f.prefetch(f.offset_bytes(ahead, line * LINE), 2)
             chains = _parts(loop.values, len(totals))
             for step in range(unroll):
                 chain = step % len(chains)

@@ -112,6 +112,28 @@ def test_rows_behind_the_last_tile_are_zeros(target, batch):
         assert not behind.any()
 
 
+@all_targets
+@pytest.mark.parametrize("tile", [2, 4])
+def test_an_image_alone(target, tile):
+    """In register tiles that its tiles, or half of them, fill; the bits do not depend on parts."""
+    dims = (make_dim(12, 3), make_dim(12, 3))
+    spec = replace(winograd_of(ConvSpec(dims, 20, 36), tile, False), alone=True)
+    high = spec.heights(target)[0]
+    passes = spec.rows(target) // high
+    assert (passes - 1) * high < spec.tiles <= spec.rows(target)
+    assert high * 2 <= spec.tiles + 1
+    panel, turns = 20 * spec.shape(target).columns * 4, 20 // 4
+    assert passes * spec.lines(target) * 64 * turns >= panel
+    x, w = arrays(dims, 20, 36, 1, "float32", 1)
+    found = []
+    for parts in (1, 2, 3):
+        y = np.zeros((1, 10, 10, 36), np.float32)
+        run(target, spec, x, w, y, parts)
+        found.append(y)
+    assert scaled_error(found[0], reference(dims, x, w, 1)) < 2e-5
+    assert all(np.array_equal(found[0], y) for y in found)
+
+
 @widest
 def test_float64(target):
     check(target, SAME, 5, 19, 4, dtype="float64")

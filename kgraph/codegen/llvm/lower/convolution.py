@@ -62,8 +62,11 @@ class Forward:
     single: Forward | None = None
 
     @staticmethod
-    def of(op: Convolution, target: Target, result: str) -> Forward | None:
-        """How the convolution is tiled; None if it is not for the generator."""
+    def of(op: Convolution, target: Target, result: str, alone: bool = False) -> Forward | None:
+        """How the convolution is tiled; None if it is not for the generator.
+
+        `alone`: the batch is one.
+        """
         spec = spec_of(op)
         if not isinstance(spec, ConvSpec):
             return None
@@ -74,7 +77,8 @@ class Forward:
             if op.algorithm.endswith(SINGLE):
                 other = op.with_fields(algorithm="winograd_2")
                 assert isinstance(other, Convolution)
-                single = Forward.of(other, target, result)
+                single = Forward.of(other, target, result, alone=True)
+            spec = replace(spec, alone=alone or images == 1)
             return Forward(op, spec, spec.per_launch(target, images), images, single)
         taps = prod(dim.taps for dim in spec.dims)
         each = 2 * taps * (spec.channels // spec.groups) * spec.features * spec.space[2].y
@@ -126,10 +130,10 @@ class Forward:
     def key(self) -> Hashable:
         """Of the generated functions."""
         s = self.spec
-        dims = tuple(map(astuple, s.dims))
+        dims, alone = tuple(map(astuple, s.dims)), isinstance(s, WinogradSpec) and s.alone
         return (
-            "conv", self.op.algorithm, dims, s.channels, s.features, s.groups, s.dtype, s.result,
-            s.x_strides, s.w_strides, s.y_strides, s.inline_epilogue, s.extra,
+            "conv", self.op.algorithm, alone, dims, s.channels, s.features, s.groups, s.dtype,
+            s.result, s.x_strides, s.w_strides, s.y_strides, s.inline_epilogue, s.extra,
         )  # fmt: skip
 
     def tiles(self) -> Size:
@@ -167,10 +171,14 @@ class Forward:
             names[key] = emit_conv(frame.module, frame.kernels.named("conv"), self.spec)
         name = names[key]
         symbols = sorted(set(self.op.lhs.type.symbols) | set(_hook_symbols(epilogue)))
-        arguments = [operands[0], packed, target, *others]
+        f = frame.f
+        alone, units = frame.in_order(), self.spec.units(self.images)
+        each = f.select(alone, frame.size(units), frame.size(self.units))
+        arguments = [operands[0], packed, target, each, *others]
         frame.launch(
-            ("conv", name, own, str(self.images), str(self.units)), "conv", arguments,
-            frame.size(self.tiles()), lambda k: self.write(k, name, epilogue), symbols,
+            ("conv", name, own, str(self.images)), "conv", arguments,
+            f.select(alone, f.index(1), frame.size(self.tiles())),
+            lambda k: self.write(k, name, epilogue), symbols,
         )  # fmt: skip
 
     def launch_pack(self, frame: Frame, weights: Operand, packed: Operand) -> None:
@@ -197,9 +205,8 @@ class Forward:
     def write(self, k: Kernel, name: str, epilogue: Epilogue | None) -> None:
         """Writes the kernel: a range of rows."""
         f = k.f
-        x, w, y = k.arguments[:3]
-        others = k.arguments[3:]
-        each = k.size(self.units)
+        x, w, y, each = k.arguments[:4]
+        others = k.arguments[4:]
         lo = f.mul(k.index, each)
         hi = f.smin(f.add(lo, each), k.size(self.spec.units(self.images)))
         call = [x, w, y, k.slab, lo, hi]

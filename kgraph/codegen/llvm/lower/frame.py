@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 
-from kgraph.codegen.llvm.emit import I64, PTR, Function, Module, Operand
+from kgraph.codegen.llvm.emit import I1, I64, PTR, Function, Module, Operand, constant
 from kgraph.codegen.llvm.lower.probes import Probes
 from kgraph.codegen.llvm.lower.sizes import emit_size
 from kgraph.codegen.llvm.target import Target
@@ -151,6 +151,12 @@ class Frame(Code):
             found._parallel_for = self.f.select(alone, serial, self._parallel_for)
             found.context = self.f.select(alone, self.slab, self.context)
         return found
+
+    def in_order(self) -> Operand:
+        """Whether the tiles of a launch run here, one after the other: it may as well be one."""
+        if self._parallel_for is None:
+            return constant(1, I1)
+        return self.f.compare("EQ", self._parallel_for, serial_for(self.module))
 
     @property
     def module(self) -> Module:
