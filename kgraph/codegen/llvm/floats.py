@@ -157,6 +157,11 @@ def lookup(f: Function, table: Sequence[float], index: Operand) -> Operand:
     if lanes < 16:
         whole = f.shuffle(index, [*range(lanes), *[0] * (16 - lanes)])
         return f.shuffle(lookup(f, table, whole), range(lanes))
+    if lanes > 16:
+        half = lanes // 2
+        parts = [f.shuffle(index, range(first, first + half)) for first in (0, half)]
+        low, high = (lookup(f, table, part) for part in parts)
+        return f.shuffle(low, range(lanes), high)
     values = vector_constant(table, FLOAT)
     return f.machine_intrinsic("llvm.x86.avx512.permvar.sf.512", values.type, [values, index])
 

@@ -212,7 +212,7 @@ def test_float64(target, name):
 
 
 @pytest.mark.parametrize("name", UNARY)
-@pytest.mark.parametrize("lanes", [0, 4])
+@pytest.mark.parametrize("lanes", [0, 4, 32])
 def test_any_lanes_give_the_same_bits(name, lanes):
     target = targets()[0]
     x = single_inputs(2000)
