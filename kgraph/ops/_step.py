@@ -28,6 +28,7 @@ from kgraph.ops._traced import Traced, described, filled_in, traced
 from kgraph.ops._variable import Variable
 from kgraph.runtime import Program, assign_all, compile, default_options
 from kgraph.runtime.collection import no_collection
+from kgraph.runtime.state import State, states
 from kgraph.utils import tree
 
 __all__ = ["Specialization", "Step"]
@@ -55,7 +56,7 @@ class Specialization:
         return f"{self.symbol}={self.size} at {self.place}: {self.reason}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Compiled:
     program: Program
     variables: tuple[Variable, ...]
@@ -307,9 +308,7 @@ class Step:
     def _run(self, found: _Compiled, arrays: list[Array]) -> Any:
         for check, inputs in found.checks:
             check(*[arrays[i] for i in inputs])
-        state = [v._value for v in found.variables]
-        # versions only grow, so their sum tells whether any changed
-        version = sum([v._version for v in found.variables]) if found.stateless else None
+        state, version = _state_of(found)
         try:
             results = found.program.run(state, arrays, version)
             if found.changed:
@@ -341,12 +340,27 @@ class Step:
         return filled_in(structure, results)
 
 
+def _state_of(found: _Compiled) -> tuple[list[Array], object]:
+    """The program's state, and its version if it does not change it."""
+    if not found.stateless:
+        return [v._value for v in found.variables], None
+    known = states.known  # before the variables are read: see `States`
+    state = known.get(found)
+    if state is None:
+        # versions only grow, so their sum tells whether any changed
+        version = sum([v._version for v in found.variables])
+        state = known[found] = State([v._value for v in found.variables], version)
+    return state, state.version
+
+
 def _store_all(variables: Sequence[Variable], arrays: Sequence[Array]) -> None:
     """All or none, also where a signal interrupts."""
+    states.changed()
     try:
         assign_all(variables, "_value", arrays)
     finally:
         assign_all(variables, "_version", [v._version + 1 for v in variables])
+        states.changed()
 
 
 def _where(types: Sequence[TensorType], name: str) -> tuple[int, int] | None:

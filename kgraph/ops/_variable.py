@@ -15,6 +15,7 @@ from kgraph.ops._operators import FUNCTIONS, Operators
 from kgraph.ops._scope import autocast_dtype, current_path, current_trace
 from kgraph.ops._tensor import Tensor, TraceError
 from kgraph.ops._trace import Trace
+from kgraph.runtime.state import states
 from kgraph.utils.naming import auto_name
 
 __all__ = ["Variable"]
@@ -188,8 +189,10 @@ class Variable(Operators):
 
     def _store(self, array: Array) -> None:
         """Takes over an array that nobody else writes to."""
+        states.changed()
         self._value = array
         self._version += 1
+        states.changed()
 
     # ---- what it is ----
 

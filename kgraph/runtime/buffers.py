@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import math
-import threading
+import operator
 from collections.abc import Callable
 
 import numpy as np
@@ -20,6 +20,7 @@ POISON = 0xFF
 _SMALL = 1024
 
 _char = ctypes.c_char
+_size = operator.attrgetter("size")
 
 
 def address(array: Array) -> int:
@@ -73,41 +74,37 @@ class Arenas:
     """Arenas that wait for the next call of any program.
 
     There are never more than calls have run at once, and a call that finds only smaller ones
-    replaces one of them.
+    replaces one of them. Threads may call at once: every use of the list is one step of Python's.
     """
 
     def __init__(self) -> None:
         self._free: list[Arena] = []
-        self._lock = threading.Lock()
 
     def take(self, size: int) -> Arena:
         """An arena of at least `size` bytes that nobody else uses until it is given back."""
-        with self._lock:
-            found = self._free.pop() if self._free else None
-        if found is not None and found.size >= size:
+        try:
+            found = self._free.pop()
+        except IndexError:
+            return Arena(size)
+        if found.size >= size:
             return found
         del found  # before the larger one is made
         return Arena(size)
 
     def give(self, arena: Arena) -> None:
         """Takes an arena back."""
-        with self._lock:
-            self._free.append(arena)
-            if len(self._free) > 1:  # the largest is handed out first
-                self._free.sort(key=lambda item: item.size)
+        free = self._free
+        free.append(arena)
+        if len(free) > 1:
+            free.sort(key=_size)  # the largest is handed out first
 
     def clear(self) -> None:
         """Frees what no call uses."""
-        with self._lock:
-            self._free.clear()
+        self._free.clear()
 
     def nbytes(self) -> int:
         """The bytes that wait here."""
         return sum(arena.size for arena in self._free)
-
-    def reset_after_fork(self) -> None:
-        """In a child: another thread may have held the lock."""
-        self._lock = threading.Lock()
 
 
 arenas = Arenas()

@@ -7,9 +7,9 @@ import functools
 import operator
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from kgraph.codegen.arrays import accept_array
 from kgraph.codegen.llvm.load import load
 from kgraph.ir import KGraphError, Size, bind_size, numpy_dtype
 from kgraph.runtime.buffers import ALIGNMENT, Arena, address, arenas, maker, poison
+from kgraph.runtime.state import State
 from kgraph.runtime.threads import shared_pool
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Frame:
         self.pointers_address = ctypes.addressof(self.pointers)
         self.context_address = ctypes.addressof(self.context)
         self.state: tuple[weakref.ref[Array], ...] = ()
+        self._list: weakref.ref[State] | None = None  # what they were read from
         self.distinct = False  # no array of the state is there twice
         self.in_place = False  # the results that replace state point to it
         self.arena = 0
@@ -75,6 +77,10 @@ class Frame:
         context[_SLABS], context[_STRIDE] = slabs, stride
 
     def point_to_state(self, state: Sequence[Array]) -> None:
+        """Writes the addresses of the state, unless they are there."""
+        if self._list is not None and self._list() is state:
+            return
+        self._list = weakref.ref(state) if type(state) is State else None
         if len(self.state) == len(state) and all(
             map(operator.is_, map(operator.call, self.state), state)
         ):
@@ -101,6 +107,7 @@ class NativeRunner:
         self._function = kind(self._code.address("kgraph_run"))
         self._donate = dict(donate) if image.in_place else {}
         count, self._first = len(image.results), len(image.params)
+        self._symbols, self._all = image.symbols, list(range(count))
         self._replaces = [self._donate.get(r) for r in range(count)]
         self._others = [r for r in range(count) if r not in self._donate]
         self._poisoned = poisoned
@@ -127,32 +134,26 @@ class NativeRunner:
         sizes: Mapping[str, int],
         in_place: bool,
     ) -> tuple[Array, ...]:
-        key = tuple([sizes[s] for s in self.image.symbols])
+        # A short program waits for Python: few calls.
+        key = tuple(map(sizes.__getitem__, self._symbols))
         layout = self._layouts.get(key) or self._lay_out(key)
         try:
             frame = self._frames.pop()
         except IndexError:
             frame = Frame(len(self.image.params) + len(self.image.results))
         frame.point_to_state(state)
-        pointers = frame.pointers
+        pointers, first, poisoned = frame.pointers, self._first, self._poisoned
         for i, array in enumerate(inputs, len(state)):
             pointers[i] = address(array)
-        results = [None if p is None else state[p] for p in self._replaces]
-        # Either the whole state is updated in place or none of it: a mixture could be left half
-        # done.
-        if in_place and frame.distinct and all(map(_is_writable, filter(_is_array, results))):
-            fresh: Iterable[int] = self._others
-            if not frame.in_place:
-                for r, param in self._donate.items():
-                    pointers[self._first + r] = pointers[param]
-                frame.in_place = True
-        else:
-            fresh = range(len(results))
+        results = self._in_place(frame, state) if in_place else None
+        fresh = self._others
+        if results is None:
+            results, fresh = [None] * len(layout.results), self._all
             frame.in_place = False
         for r in fresh:
             results[r] = result = layout.results[r]()
-            pointers[self._first + r] = address(result)
-            if self._poisoned:
+            pointers[first + r] = address(result)
+            if poisoned:
                 poison(result)
         memory = self._take(frame, layout, shared_pool())
         code = self._function(
@@ -163,6 +164,20 @@ class NativeRunner:
         if code:
             raise NativeError(f"native code gave up with the code {code}; the state is as before")
         return tuple(results)
+
+    def _in_place(self, frame: Frame, state: Sequence[Array]) -> list[Any] | None:
+        """The results that are arrays of the state, and point to it; None where they cannot be.
+
+        Either the whole state is updated in place or none of it: a mixture could be left half done.
+        """
+        results = [None if p is None else state[p] for p in self._replaces]
+        if not frame.distinct or not all(map(_is_writable, filter(_is_array, results))):
+            return None
+        if not frame.in_place:
+            for r, param in self._donate.items():
+                frame.pointers[self._first + r] = frame.pointers[param]
+            frame.in_place = True
+        return results
 
     def _result(self, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Callable[[], Array]:
         """What makes memory for a result."""

@@ -11,6 +11,7 @@ from typing import Protocol
 from kgraph.codegen import Array, Options
 from kgraph.ir import TensorType
 from kgraph.runtime.signature import ArgumentError, Signature
+from kgraph.runtime.state import State
 
 
 class Runner(Protocol):
@@ -136,7 +137,7 @@ class Program:
             kept = self._prepared[0] if self._prepared else None
             if kept is None or kept.version != version or version is None:
                 kept = self._prepared_again(prepare, state, sizes, version)
-            state = [*state, *kept.arrays]
+            state = _whole(state, kept)
         return main.run(state, taken, sizes, bool(self.donate))
 
     @functools.cached_property
@@ -181,3 +182,13 @@ class Program:
             label = f"the program {self.name}" if self.name else "the program"
             names = ", ".join(self.signature.names)
             raise ArgumentError(f"{label} takes {expected} {what} (of {names}); got {got}")
+
+
+def _whole(state: list[Array], prepared: _Prepared) -> list[Array]:
+    """The state with what was prepared of it: the same list as long as both are the same."""
+    if type(state) is not State:
+        return [*state, *prepared.arrays]
+    found = state.whole
+    if found is None or found[0] is not prepared:
+        found = state.whole = prepared, State([*state, *prepared.arrays])
+    return found[1]

@@ -8,8 +8,6 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kgraph.runtime.buffers import arenas
-
 if TYPE_CHECKING:
     from kgraph.codegen.llvm.pool import Pool
 
@@ -125,10 +123,9 @@ def _read(path: str) -> str:
 
 
 def _forget_after_fork() -> None:
-    """In a child there are no workers, and another thread may have held the locks."""
+    """In a child there are no workers, and another thread may have held the lock."""
     global _pool, _lock
     _pool, _lock = None, threading.Lock()
-    arenas.reset_after_fork()
 
 
 if hasattr(os, "register_at_fork"):
