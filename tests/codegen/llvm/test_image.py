@@ -94,6 +94,40 @@ def test_updates_behind_a_product_are_made_in_place(momentum: bool) -> None:
         assert_like(program.run(state, inputs), want, 1e-5)
 
 
+@pytest.mark.parametrize(
+    ("taps", "algorithm"), [(1, "direct"), (3, "direct"), (3, "winograd_4_adjoint")]
+)
+def test_updates_behind_the_gradient_of_a_kernel_are_made_in_place(
+    taps: int, algorithm: str
+) -> None:
+    b = Builder()
+    w, v = (_param(b, label, taps, taps, 16, 24) for label in ("w", "v"))
+    x, dy = _param(b, "x", batch, 8, 8, 16), _param(b, "dy", batch, 8, 8, 24)
+    once, same = ((1, 1), (1, 1)), ((taps // 2,) * 2,) * 2
+    g = b.convolution(
+        x, dy, "f01b_i01o->01bf", (1, 1), same, *once, (False, False), 1, 1, algorithm
+    )  # fmt: skip
+    speed = b.add(b.multiply(v, b.splat(0.9, v.type)), g)
+    fn = b.function(b.subtract(w, b.multiply(speed, b.splat(0.01, w.type))), speed)
+    donated = {0: 0, 1: 1}
+    assert not plan_body(run_passes(fn, llvm_pipeline()), SKYLAKE512, donated).copies
+    program = compile(fn, state=2, donate=donated, options=OPTIONS)
+    random = np.random.default_rng(0)
+    for n in (1, 90):
+        state, inputs = (
+            [
+                random.standard_normal([d if isinstance(d, int) else n for d in p.shape]).astype(
+                    "f4"
+                )
+                for p in params
+            ]
+            for params in (fn.params[:2], fn.params[2:])
+        )
+        want = evaluate(fn, [*state, *inputs])
+        assert_like(program(*state, *inputs), want, 2e-5)
+        assert_like(program.run(state, inputs), want, 2e-5)
+
+
 def test_bits_do_not_depend_on_threads() -> None:
     program = compile(_step(), options=OPTIONS)
     state, inputs = _inputs(3000)

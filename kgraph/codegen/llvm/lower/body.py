@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 
 from kgraph.codegen.llvm.emit import Operand
+from kgraph.codegen.llvm.lower.contraction import finishes_elsewhere
 from kgraph.codegen.llvm.lower.frame import Frame
 from kgraph.codegen.llvm.lower.loop_ops import lower_as_loop
 from kgraph.codegen.llvm.lower.packings import Packings
@@ -14,7 +15,6 @@ from kgraph.codegen.llvm.lower.table import LOWERINGS, SCRATCH, SLAB, is_loop
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Function, Op, Size, Value, largest
 from kgraph.ir.ops.control import Fusion
-from kgraph.ir.ops.convolution import Convolution
 from kgraph.ir.ops.index import DynamicUpdateSlice
 from kgraph.ir.ops.scatter import Scatter
 from kgraph.ir.ops.shape import Constant
@@ -47,7 +47,7 @@ def plan_body(
         fn,
         donated=donated,
         scratch=scratch,
-        in_place=_in_place,
+        in_place=lambda op, operand, result: _in_place(op, operand, result, target),
         elsewhere=lambda op: isinstance(op, Constant),
     )
 
@@ -65,16 +65,16 @@ def slab_of(fn: Function, target: Target, packed: Packings | None = None) -> Siz
     return largest(found)
 
 
-def _in_place(op: Op, operand: int, result: int) -> bool:
-    """A convolution may hold unfinished sums in its result, so it writes over nothing.
+def _in_place(op: Op, operand: int, result: int, target: Target) -> bool:
+    """May an op write a result over an operand, also one with sums that are not yet finished?
 
     What replaces windows of its first operand may do so where that lies.
     """
     if isinstance(op, DynamicUpdateSlice | Scatter):
         return operand == 0
-    if isinstance(op, Fusion) and any(isinstance(x, Convolution) for x in op.body.ops):
+    if not (isinstance(op, Fusion) or is_loop(op)) or not writes_over(op, operand, result):
         return False
-    return (isinstance(op, Fusion) or is_loop(op)) and writes_over(op, operand, result)
+    return not isinstance(op, Fusion) or finishes_elsewhere(op, target)
 
 
 def lower_body(

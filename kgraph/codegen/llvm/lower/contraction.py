@@ -148,6 +148,20 @@ def accumulates(op: Op, target: Target) -> bool:
     return weights is not None and weights.chunks == 1
 
 
+def finishes_elsewhere(op: Fusion, target: Target) -> bool:
+    """Are a fusion's results written once, with its contraction's sums, if it has one, finished?
+
+    Those of a convolution with a hook may wait in the result for the next channels.
+    """
+    hero = hero_of(op)
+    if hero is None:
+        return True
+    contraction = Contraction.of(op, hero)
+    if isinstance(contraction.hero, DotGeneral):
+        return True
+    return _Choice.of(contraction, target).epilogue is None
+
+
 @dataclass(frozen=True)
 class Packing:
     """What can be done once for many runs of a contraction: its right operand in panels.
