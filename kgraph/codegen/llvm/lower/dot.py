@@ -121,8 +121,8 @@ def _launch_product(
     if key not in names:
         names[key] = emit_gemm(frame.module, frame.kernels.named("gemm"), plan.spec)
     name = names[key]
-    items, parts = plan.tiles(frame.target)
-    count = frame.f.mul(frame.size(items), frame.size(parts))
+    each = plan.each(frame)
+    count = frame.f.mul(*plan.tiles(frame, each))
     places = len(epilogue.contraction.inputs) if epilogue is not None else 0
     symbols = set(op_symbols(plan.op))
     if epilogue is not None:
@@ -130,7 +130,7 @@ def _launch_product(
     frame.launch(
         ("dot", name, op_key(plan.op), own),
         "dot",
-        [*operands, target, *others],
+        [*operands, target, *each, *others],
         count,
         lambda k: plan.write(k, name, epilogue, places),
         sorted(symbols),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 from kgraph.codegen.llvm.emit import Operand, item_bytes
@@ -12,7 +12,7 @@ from kgraph.codegen.llvm.gemm_tile import compute_dtype
 from kgraph.codegen.llvm.lower.epilogue import Contraction, Epilogue
 from kgraph.codegen.llvm.lower.frame import Code, Frame, Kernel
 from kgraph.codegen.llvm.lower.sides import Run, sides, single_runs
-from kgraph.codegen.llvm.lower.tiling import likely
+from kgraph.codegen.llvm.lower.tiling import divided_up, likely
 from kgraph.codegen.llvm.target import Target
 from kgraph.ir import Dim, Size, bind_size, floordiv, maximum, minimum, product, symbols_of
 from kgraph.ir.ops.contract import DotGeneral
@@ -43,8 +43,7 @@ class Product:
     swapped: bool
     spec: GemmSpec
     items: int  # of a tile
-    units: Size  # of a tile
-    panels: Size = 1  # of a tile, where it has a range of the columns too
+    units: int  # of a tile
 
     @staticmethod
     def of(
@@ -81,18 +80,30 @@ class Product:
             units = max(units, -(-_ROWS // unit))
         elif streams or not direct_a(spec, target):
             units = max(units, -(-_COLUMNS // unit))
-        items = max(1, TILE // max(1, work))
-        plan = Product(op, batch, m, n, k, swapped, spec, items, units)
-        in_place = packed and parts == 1 and direct_a(spec, target)
-        return plan._with_columns_cut(target) if in_place and split == "rows" else plan
+        if split == "rows" and packed and parts == 1 and direct_a(spec, target):
+            spec = replace(spec, split="both")
+        return Product(op, batch, m, n, k, swapped, spec, max(1, TILE // max(1, work)), units)
 
-    def _with_columns_cut(self, target: Target) -> Product:
-        """The same where B is in panels: a tile may be small, and have some of them only."""
-        spec = replace(self.spec, split="both")
-        down, across = spec.units(target, self.m[0], 0), self._across(target)
+    def shares(self, target: Target) -> tuple[Size, Size]:
+        """Row tiles and panels of a tile of one product that threads share, where B is in panels.
+
+        Few samples are cut finer than many, so that there are tiles enough for equal shares.
+        """
+        down, across = self.spec.units(target, self.m[0], 0), self._across(target)
         units = minimum(self.units, maximum(_UNITS, _up(down, _PARTS)))
-        panels = maximum(1, minimum(across, _up(across * _up(down, units), _SHARES)))
-        return replace(self, spec=spec, units=units, panels=panels)
+        return units, maximum(1, minimum(across, _up(across * _up(down, units), _SHARES)))
+
+    def each(self, frame: Frame) -> list[Operand]:
+        """The arguments of a launch that say how much a tile has of such a product."""
+        if self.spec.split != "both":
+            return []
+        f, alone = frame.f, frame.in_order()
+        units, panels = self.shares(frame.target)
+        across = frame.size(self._across(frame.target))
+        return [
+            f.select(alone, f.index(self.units), frame.size(units)),
+            f.select(alone, across, frame.size(panels)),
+        ]
 
     def _across(self, target: Target) -> Size:
         """How many panels there are."""
@@ -126,13 +137,21 @@ class Product:
         found: Size = self.spec.scratch_bytes(target, self.m[0], n, k)
         return found
 
-    def tiles(self, target: Target) -> tuple[Size, Size]:
+    def tiles(self, code: Code, each: Sequence[Operand]) -> tuple[Operand, Operand]:
         """Tiles of items, and tiles of each item."""
-        count: Size = _up(self.spec.units(target, self.m[0], self.n[0]), self.units)
         if self.spec.split == "both":
-            count = count * _up(self._across(target), self.panels)
+            down, across = self._grid(code, each)
+            return code.f.index(1), code.f.mul(down, across)
+        count = self.spec.units(code.target, self.m[0], self.n[0])
         items = product(size for size, _, _ in self.batch)
-        return _up(items, self.items), count
+        return code.size(_up(items, self.items)), code.size(_up(count, self.units))
+
+    def _grid(self, code: Code, each: Sequence[Operand]) -> tuple[Operand, Operand]:
+        """Tiles that lie below each other, and side by side."""
+        units, panels = each
+        down = code.size(self.spec.units(code.target, self.m[0], 0))
+        across = code.size(self._across(code.target))
+        return divided_up(code, down, units), divided_up(code, across, panels)
 
     @property
     def packable(self) -> bool:
@@ -183,49 +202,49 @@ class Product:
     def write(self, k: Kernel, name: str, epilogue: Epilogue | None, places: int) -> None:
         """Writes the kernel: items, and for each a range of units.
 
-        Its arguments are A, B, C and then the epilogue's inputs and outputs, and the memory of
-        unfinished sums; or whether C is fresh.
+        Its arguments are A, B, C, what a tile has (`each`), and then the epilogue's inputs and
+        outputs, and the memory of unfinished sums; or whether C is fresh.
         """
-        f, target = k.f, k.target
+        f = k.f
         a, b, c = k.arguments[:3]
+        each = k.arguments[3:5] if self.spec.split == "both" else ()
         partial = k.arguments[-1:] if self.spec.partial else ()
-        others = k.arguments[3 : len(k.arguments) - len(partial)]
-        parts = k.size(self.tiles(target)[1])
+        others = k.arguments[3 + len(each) : len(k.arguments) - len(partial)]
+        parts = self.tiles(k, each)[1]
         tile, part = f.udiv(k.index, parts), f.urem(k.index, parts)
         total = k.size(product(size for size, _, _ in self.batch))
         first = f.mul(tile, self.items)
-        ranges = self._ranges(k, part)
+        ranges = self._ranges(k, part, each)
         last = f.smin(f.add(first, self.items), total)
-        each = f.mul(k.size(self.m[0]), k.size(self.n[0]))
+        size = f.mul(k.size(self.m[0]), k.size(self.n[0]))
         with f.loop(first, last, name="item") as item:
             x, y = self._offsets(k, item)
             dtype = self.spec.dtype
             result = self.spec.result or dtype
             call = [
                 f.offset(a, x, dtype), f.offset(b, y, dtype),
-                f.offset(c, f.mul(item, each), result), k.slab,
-                *(f.offset(p, f.mul(item, each), compute_dtype(dtype)) for p in partial),
+                f.offset(c, f.mul(item, size), result), k.slab,
+                *(f.offset(p, f.mul(item, size), compute_dtype(dtype)) for p in partial),
                 *ranges, *self._sizes(k), *(others if self.spec.continued else ()),
             ]  # fmt: skip
             if epilogue is not None:
                 call += epilogue.arguments(others[:places], others[places:], k, item)
             f.call(name, call)
 
-    def _ranges(self, k: Code, part: Operand) -> list[Operand]:
+    def _ranges(self, k: Code, part: Operand, each: Sequence[Operand]) -> list[Operand]:
         """The bounds of a tile of an item."""
-        f, target = k.f, k.target
-        units = k.size(self.spec.units(target, self.m[0], self.n[0]))
+        f = k.f
+        count = k.size(self.spec.units(k.target, self.m[0], self.n[0]))
         if self.spec.split != "both":
-            return _range(k, part, self.units, units)
-        across = self._across(target)
+            return _range(k, part, f.index(self.units), count)
+        units, panels = each
+        down, across = self._grid(k, each)
         if self._keeps_panels:
-            down = k.size(_up(self.spec.units(target, self.m[0], 0), self.units))
             row, column = f.urem(part, down), f.udiv(part, down)
         else:
-            over = k.size(_up(across, self.panels))
-            row, column = f.udiv(part, over), f.urem(part, over)
-        panels = _range(k, column, self.panels, k.size(across))
-        return [*_range(k, row, self.units, units), *panels]
+            row, column = f.udiv(part, across), f.urem(part, across)
+        columns = _range(k, column, panels, k.size(self._across(k.target)))
+        return [*_range(k, row, units, count), *columns]
 
     def _offsets(self, k: Code, item: Operand) -> tuple[Operand, Operand]:
         """The places of an item in A and B."""
@@ -245,10 +264,10 @@ class Product:
         return [k.size(s) for s in sizes if isinstance(s, Dim)]
 
 
-def _range(k: Code, index: Operand, each: Size, count: Operand) -> list[Operand]:
+def _range(k: Code, index: Operand, each: Operand, count: Operand) -> list[Operand]:
     """The bounds of a part of `count`."""
-    start = k.f.mul(index, k.size(each))
-    return [start, k.f.smin(k.f.add(start, k.size(each)), count)]
+    start = k.f.mul(index, each)
+    return [start, k.f.smin(k.f.add(start, each), count)]
 
 
 def _known(size: Size) -> int | None:
