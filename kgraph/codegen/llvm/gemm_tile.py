@@ -120,31 +120,35 @@ def accumulate(
 ) -> tuple[Operand, ...]:
     """Adds the products over `k` steps to the accumulators (row-major: rows, then vectors).
 
-    Where so few would wait for each other, every step of a turn has accumulators of its own.
+    Where so few would wait for each other, k is cut into as many parts as a turn has steps, each
+    with accumulators of its own: memory then comes from as many places at once.
     """
     count = f.index(k)
     whole = f.sub(count, f.srem(count, unroll))
     totals = tuple(initial)
-    few = len(totals) * 2 <= LATENCY
     if whole.constant is not None and whole.constant <= unroll:
         for step in range(int(whole.constant)):
             totals = _step(f, streams, streams.a, streams.b, step, totals)
     else:
-        more = zeros(streams.dtype, len(totals) * (unroll - 1 if few else 0), streams.lanes)
-        with f.carried_loop(0, whole, totals + more, step=unroll, name="k") as loop:
+        few = len(totals) * 2 <= LATENCY
+        parts = unroll if few else 1
+        turn = unroll // parts  # steps of a part in a turn
+        length = f.udiv(whole, parts)
+        more = zeros(streams.dtype, len(totals) * (parts - 1), streams.lanes)
+        with f.carried_loop(0, length, totals + more, step=turn, name="k") as loop:
             a = f.offset(streams.a, f.mul(loop.index, streams.a_step), streams.dtype)
             b = f.offset(streams.b, f.mul(loop.index, streams.b_step), streams.dtype)
             if streams.ahead is not None:
-                step = LINE * streams.lines // unroll
+                step = LINE * streams.lines // turn
                 ahead = f.offset_bytes(streams.ahead, f.mul(loop.index, step))
                 for line in range(streams.lines):
                     f.prefetch(f.offset_bytes(ahead, line * LINE), 2)
-            chains = _parts(loop.values, len(totals))
-            for step in range(unroll):
-                chain = step % len(chains)
-                chains[chain] = _step(f, streams, a, b, step, chains[chain])
-            loop.next(*itertools.chain(*chains))
-        totals, *others = _parts(loop.results, len(totals))
+            sums = _groups(loop.values, len(totals))
+            for part, step in itertools.product(range(parts), range(turn)):
+                place = f.add(f.mul(length, part), step) if part else step
+                sums[part] = _step(f, streams, a, b, place, sums[part])
+            loop.next(*itertools.chain(*sums))
+        totals, *others = _groups(loop.results, len(totals))
         for other in others:
             totals = tuple(f.add(x, y) for x, y in zip(totals, other, strict=True))
     rest = f.sub(count, whole)
@@ -161,7 +165,7 @@ def accumulate(
     return tail.results
 
 
-def _parts(values: Sequence[Operand], size: int) -> list[tuple[Operand, ...]]:
+def _groups(values: Sequence[Operand], size: int) -> list[tuple[Operand, ...]]:
     return [tuple(values[i : i + size]) for i in range(0, len(values), size)]
 
 
@@ -171,7 +175,7 @@ def zeros(dtype: str, count: int, lanes: int) -> tuple[Operand, ...]:
 
 
 def _step(
-    f: Function, s: Streams, a: Operand, b: Operand, step: int, totals: Sequence[Operand]
+    f: Function, s: Streams, a: Operand, b: Operand, step: Index, totals: Sequence[Operand]
 ) -> tuple[Operand, ...]:
     """One k: `step` beyond the pointers a and b."""
     dtype, lanes = s.dtype, s.lanes
