@@ -229,39 +229,61 @@ class Convolution(Op):
 
     def _vjp_lhs(self, b: Builder, g: Value) -> Value:
         roles, groups = self.roles, max(self.feature_groups, self.batch_groups)
-        padding = []
-        for i in range(len(self.strides)):
-            n, k = span(self._sizes(i)[0], self.lhs_dilation[i]), self._window(i)
-            low = k - 1 - self.padding[i][0]
-            padding.append((low, n + k - 1 - self._moved(i, g) - low))
         w, spatial = self.rhs, Roles(roles.out, roles.rhs.translate(_SWAP), roles.lhs)
         if (
             groups > 1
         ):  # [i, o = group * each] becomes [group * i, each], for the groups of g's features
             w = _regroup(b, w, roles.rhs.index("o"), roles.rhs.index("i"), groups)
         x: Value = b.convolution(
-            g, w, str(spatial), self.lhs_dilation, tuple(padding), self.strides, self.rhs_dilation,
-            tuple(not r for r in self.reversal), groups, 1,
+            g, w, str(spatial), self.lhs_dilation, self._padding_of(g), self.strides,
+            self.rhs_dilation, tuple(not r for r in self.reversal), groups, 1,
         )  # fmt: skip
         if self.batch_groups > 1:
             x = _regroup(b, x, roles.lhs.index("f"), roles.lhs.index("b"), groups)
         return x
 
     def _vjp_rhs(self, b: Builder, g: Value) -> Value:
-        roles = self.roles
+        """lhs slides over g where lhs is the dilated one, else g over lhs: no inserted zero is met.
+
+        Either way finds the taps in an order, the former from the last one on.
+        """
+        roles, reversal = self.roles, self.reversal
+        single = self.feature_groups == self.batch_groups == 1
+        if single and max(self.lhs_dilation, default=1) > max(self.strides, default=1):
+            turned = Roles(
+                roles.out.translate(_CONTRACTED), roles.lhs.translate(_TO_KERNEL),
+                roles.rhs.translate(str.maketrans("io", "fb")),
+            )  # fmt: skip
+            w: Value = b.convolution(
+                g, self.lhs, str(turned), self.rhs_dilation, self._padding_of(g), self.strides,
+                self.lhs_dilation, (False,) * len(self.strides), 1, 1,
+            )  # fmt: skip
+            reversal = tuple(not r for r in reversal)
+        else:
+            padding = []
+            for i in range(len(self.strides)):
+                n, k = span(self._sizes(i)[0], self.lhs_dilation[i]), self._window(i)
+                low = self.padding[i][0]
+                padding.append((low, k - 1 + self._moved(i, g) - n - low))
+            turned = Roles(
+                roles.lhs.translate(_CONTRACTED), roles.out.translate(_TO_KERNEL),
+                roles.rhs.translate(str.maketrans("io", "bf")),
+            )  # fmt: skip
+            w = b.convolution(
+                self.lhs, g, str(turned), self.rhs_dilation, tuple(padding), self.lhs_dilation,
+                self.strides, (False,) * len(self.strides), self.batch_groups, self.feature_groups,
+            )  # fmt: skip
+        backwards = tuple(sorted(roles.rhs.index(str(i)) for i, r in enumerate(reversal) if r))
+        return b.reverse(w, backwards) if backwards else w
+
+    def _padding_of(self, g: Value) -> tuple[tuple[Size, Size], ...]:
+        """Of g, so that each place of lhs meets all taps."""
         padding = []
         for i in range(len(self.strides)):
             n, k = span(self._sizes(i)[0], self.lhs_dilation[i]), self._window(i)
-            low = self.padding[i][0]
-            padding.append((low, k - 1 + self._moved(i, g) - n - low))
-        lhs = roles.lhs.translate(str.maketrans("bf", "fb"))
-        turned = Roles(lhs, roles.out.translate(_TO_KERNEL), roles.rhs.translate(_FROM_KERNEL))
-        w: Value = b.convolution(
-            self.lhs, g, str(turned), self.rhs_dilation, tuple(padding), self.lhs_dilation,
-            self.strides, (False,) * len(self.strides), self.batch_groups, self.feature_groups,
-        )  # fmt: skip
-        backwards = tuple(sorted(roles.rhs.index(str(i)) for i, r in enumerate(self.reversal) if r))
-        return b.reverse(w, backwards) if backwards else w
+            low = k - 1 - self.padding[i][0]
+            padding.append((low, n + k - 1 - self._moved(i, g) - low))
+        return tuple(padding)
 
     def _moved(self, i: int, g: Value) -> Size:
         """The size of g's spatial dim i with the strides between its elements."""
@@ -280,8 +302,8 @@ class Convolution(Op):
 
 
 _SWAP = str.maketrans("io", "oi")
+_CONTRACTED = str.maketrans("bf", "fb")
 _TO_KERNEL = str.maketrans("bf", "io")
-_FROM_KERNEL = str.maketrans("io", "bf")
 
 
 def _regroup(b: Builder, v: Value, split: int, into: int, groups: int) -> Value:
