@@ -24,6 +24,8 @@ from kgraph.ir import Size, symbols_of
 from kgraph.ir.ops.convolution import Convolution
 
 CHUNKS = 16
+# Pixels that a chunk should sum: its sums are cleared, leave the cache and are read again.
+ENOUGH_PIXELS = 1024
 BLOCK = "block"  # the symbol of a region's samples
 _MOST_BYTES = 1 << 27  # of all chunks' sums together
 
@@ -53,7 +55,7 @@ class Weights:
         images = size_of(op.lhs, op.roles.lhs, "f")
         pixels = prod(dim.y for dim in spec.conv.dims)
         size = int(op.result.type.size)
-        least = max(1, 4 * TILE // max(1, 2 * pixels * size))
+        least = max(1, 4 * TILE // max(1, 2 * pixels * size), ENOUGH_PIXELS // max(1, pixels))
         chunks = max(2, min(CHUNKS, _MOST_BYTES // (8 * size)))
         if BLOCK in symbols_of(images) and compute_dtype(op.lhs.dtype) == op.lhs.dtype:
             chunks = 1
