@@ -26,7 +26,8 @@ from dataclasses import dataclass
 from math import prod
 
 from kgraph.codegen.llvm.conv_depthwise import emit_depthwise, emit_pack_depthwise
-from kgraph.codegen.llvm.conv_input import Input, buffer_of, locate
+from kgraph.codegen.llvm.conv_few import emit_pack_few, few_lanes, few_sums
+from kgraph.codegen.llvm.conv_input import Input, buffer_of, locate, over_taps
 from kgraph.codegen.llvm.conv_spec import ConvSpec, Dim, Phases, each_tap, extent, tile_heights
 from kgraph.codegen.llvm.conv_winograd import emit_pack_winograd, emit_winograd
 from kgraph.codegen.llvm.conv_winograd_spec import WinogradSpec
@@ -34,7 +35,7 @@ from kgraph.codegen.llvm.emit import I64, PTR, Function, Module, Operand
 from kgraph.codegen.llvm.gemm_pack import Source, pack
 from kgraph.codegen.llvm.gemm_spec import GemmSpec
 from kgraph.codegen.llvm.gemm_store import Store
-from kgraph.codegen.llvm.gemm_tile import Streams, accumulate, compute_dtype, zeros
+from kgraph.codegen.llvm.gemm_tile import Shape, Streams, accumulate, compute_dtype, zeros
 
 __all__ = ["ConvSpec", "Dim", "emit_conv", "emit_pack_weights"]
 
@@ -47,6 +48,9 @@ def emit_pack_weights(module: Module, name: str, spec: ConvSpec) -> str:
             return name
         if spec.narrow:
             emit_pack_depthwise(f, spec)
+            return name
+        if spec.few(f.target):
+            emit_pack_few(f, spec)
             return name
         width, compute = spec.shape(f.target).columns, compute_dtype(spec.dtype)
         each, channels = spec.features // spec.groups, spec.channels // spec.groups
@@ -145,14 +149,14 @@ class _Conv:
     ) -> None:
         """All pixels of a block against one panel of weights."""
         f, spec = self.f, self.spec
-        shape, compute = spec.shape(f.target), compute_dtype(spec.dtype)
+        width, compute = spec.panel_width(f.target), compute_dtype(spec.dtype)
         channels, each = spec.channels // spec.groups, spec.features // spec.groups
-        per_group = -(-each // shape.columns)
+        per_group = -(-each // width)
         group, number = f.sdiv(panel, per_group), f.srem(panel, per_group)
-        inside = f.mul(number, shape.columns)
-        left = f.smin(f.sub(each, inside), shape.columns)
+        inside = f.mul(number, width)
+        left = f.smin(f.sub(each, inside), width)
         column = f.add(f.mul(group, each), inside)
-        size = channels * shape.columns
+        size = channels * width
         weights = f.offset(f.parameter("w"), f.mul(panel, spec.packed_taps() * size), compute)
         x = f.offset(source.origin, f.mul(group, channels), compute)
         for number_of_phase, phase in enumerate(spec.phases()):
@@ -233,9 +237,12 @@ class _PhaseTiles:
             return name
         head = [("a", PTR), ("b", PTR), ("c", PTR), ("row", I64), ("column", I64), ("left", I64)]
         with module.function(name, [*head, *spec.extra], internal=True) as f:
-            shape, steps = spec.shape(f.target), spec.y_steps()
-            sums = self._sums(f, height)
-            each = spec.features // spec.groups
+            shape, steps, each = spec.shape(f.target), spec.y_steps(), spec.features // spec.groups
+            if spec.few(f.target):
+                shape = Shape(height, 1, few_lanes(each))
+                sums: Sequence[Operand] = few_sums(f, spec, self.phase, self.source, height)
+            else:
+                sums = self._sums(f, height)
             gemm = GemmSpec(
                 None, each, 1, spec.dtype, spec.result,
                 c_strides=(steps[3] * spec.space[2].period, steps[4]),
@@ -245,43 +252,16 @@ class _PhaseTiles:
             Store(f, gemm, shape, height, True, whole, spec.space[2].period, local=True).write(sums)
         return name
 
-    def _sums(self, f: Function, height: int) -> tuple[Operand, ...]:
+    def _sums(self, f: Function, height: int) -> Sequence[Operand]:
         """The accumulators of a tile after all taps."""
         spec, source = self.conv.spec, self.source
         shape, compute = spec.shape(f.target), compute_dtype(spec.dtype)
-        channels = spec.channels // spec.groups
-        depth, rows, width = self.phase
-        offsets = [m * width.stride * source.column for m in range(height)]
-        joined = spec.groups == 1 and width.dilation == 1 and source.column == channels
-        run = channels * (width.taps if joined else 1)
-        loops = [
-            (depth.taps, depth.dilation * source.plane),
-            (rows.taps, rows.dilation * source.row),
-        ]
-        if not joined:
-            loops.append((width.taps, width.dilation * source.column))
+        offsets = [m * self.phase[2].stride * source.column for m in range(height)]
         start = zeros(compute, height * shape.vectors, shape.lanes)
-        if 0 in (depth.taps, rows.taps, width.taps):
-            return start
 
-        def stretch(a: Operand, b: Operand, totals: Sequence[Operand]) -> tuple[Operand, ...]:
+        def add(a: Operand, b: Operand, run: int, totals: Sequence[Operand]) -> Sequence[Operand]:
             masks = [None] * shape.vectors
             streams = Streams(compute, a, offsets, 1, b, shape.columns, shape.lanes, masks)
             return accumulate(f, streams, run, totals)
 
-        def nest(
-            level: int, a: Operand, b: Operand, totals: Sequence[Operand]
-        ) -> tuple[Operand, ...]:
-            if level == len(loops):
-                return stretch(a, b, totals)
-            count, step = loops[level]
-            inner = run * shape.columns * prod(n for n, _ in loops[level + 1 :])
-            if count == 1:
-                return nest(level + 1, a, b, totals)
-            with f.carried_loop(0, count, totals, name="tap") as loop:
-                next_a = f.offset(a, f.mul(loop.index, step), compute)
-                next_b = f.offset(b, f.mul(loop.index, inner), compute)
-                loop.next(*nest(level + 1, next_a, next_b, loop.values))
-            return loop.results
-
-        return nest(0, f.parameter("a"), f.parameter("b"), start)
+        return over_taps(f, spec, self.phase, source, shape.columns, start, add)

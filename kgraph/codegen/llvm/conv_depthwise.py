@@ -1,8 +1,8 @@
 """Depthwise convolution: every input channel has filters of its own, vectors run over channels.
 
 So do those of convolutions of small groups, several of which lie in a vector side by side: there a
-feature sums over the channels of its group, each of which is spread in turn over the lanes of the
-group (weights are packed as [tap][channel of the group][feature]).
+feature sums over the channels of its group, which come to its lane one after the other (weights are
+packed as [tap][turn][feature]).
 
 A tile is a few neighbouring output pixels of one row. Per tap row it holds that row's weights and
 its sums in registers, and loads each input vector once, for all taps that meet it: the multiply-add
@@ -55,7 +55,8 @@ def emit_pack_depthwise(f: Function, spec: ConvSpec) -> None:
                 f.loop(0, spec.channels, name="channel") as c,
             ):
                 feature = f.add(f.mul(c, multiplier), j)
-                place = f.add(f.mul(k, steps[3]), f.mul(feature, steps[4]))
+                of_group = f.xor(f.srem(c, spec.within), k) if exchanges(f.target, spec) else k
+                place = f.add(f.mul(of_group, steps[3]), f.mul(feature, steps[4]))
                 at = f.offset(w, f.add(tap.place, place), spec.dtype)
                 value = f.convert(f.load_at(at, spec.dtype), spec.dtype, compute)
                 row = f.add(f.mul(j, spec.packed_taps()), f.add(tap.number, before))
@@ -140,6 +141,22 @@ def spread(f: Function, spec: ConvSpec, value: Operand, k: int) -> Operand:
     return f.shuffle(value, [lane // spec.within * spec.within + k for lane in range(value.lanes)])
 
 
+def exchanges(target: Target, spec: ConvSpec) -> bool:
+    """Whether lane i meets channel i xor k of its group in turn k, not channel k.
+
+    Where a vector has several groups such an exchange of lanes is one instruction, a spread two;
+    the channels of a single group come straight from memory.
+    """
+    return lanes_of(target, spec) > spec.within
+
+
+def _in_turn(f: Function, spec: ConvSpec, value: Operand, k: int) -> Operand:
+    """The channels that the lanes meet in turn k."""
+    if not exchanges(f.target, spec):
+        return spread(f, spec, value, k)
+    return f.shuffle(value, [lane ^ k for lane in range(value.lanes)]) if k else value
+
+
 def most_pixels(target: Target, taps: int) -> int:
     """How many sums a tile may hold beside the weights of a tap row and a vector of input."""
     return max(2, min(PIXELS, target.vector_registers - min(taps, 8) - 3))
@@ -220,9 +237,25 @@ class _Tile:
         def body(channel: Operand, mask: Operand | None) -> None:
             feature = f.add(f.mul(channel, spec.features // spec.channels), number)
             line, weights = f.offset(a, channel, compute), f.offset(b, channel, compute)
+            self._approach(line)
             self._store(y, (pixel, feature), self._sums(line, weights, (lanes, mask)), mask)
 
         f.strips(spec.channels, lanes, body, "channel")
+
+    def _approach(self, a: Operand) -> None:
+        """Asks for what the same tile of the next row reads first: it comes from far away.
+
+        With strides that would be more lines than there is to compute meanwhile.
+        """
+        rows, f, spec = self.rows, self.rows.f, self.rows.spec
+        _, height, column = rows.phase
+        if spec.copies() or height.stride * column.stride > 1:
+            return
+        compute, source = compute_dtype(spec.dtype), rows.source
+        last = ((height.taps - 1) * height.dilation + 1) * source.row
+        a = f.offset(a, f.add(f.mul(self.start, source.column), last), compute)
+        for m in range(self.run.pixels):
+            f.prefetch(f.offset(a, m * source.column, compute), 2)
 
     def _sums(
         self, a: Operand, b: Operand, width: tuple[int, Operand | None]
@@ -277,7 +310,7 @@ class _Tile:
             ]
             for place, meets in meeting(self.run, column, spec.space[2]):
                 x = f.offset(a, place * rows.source.column, compute)
-                value = spread(f, spec, f.load_at(x, compute, lanes, mask), k)
+                value = _in_turn(f, spec, f.load_at(x, compute, lanes, mask), k)
                 for m, t in meets:
                     found[m] = multiply_add(f, value, weights[t], found[m])
         return tuple(found)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 
-from kgraph.codegen.llvm.conv_spec import ConvSpec, Extent, extent
+from kgraph.codegen.llvm.conv_spec import ConvSpec, Extent, Phases, extent
 from kgraph.codegen.llvm.emit import (
     Function,
     Index,
@@ -61,6 +63,44 @@ def buffer_of(f: Function, spec: ConvSpec, at: Index = 0) -> Input:
     scratch = f.offset(f.align_up(f.parameter("scratch"), 64), at, compute_dtype(spec.dtype))
     line = widths.size(widths.units) * spec.channels
     return Input(scratch, line * heights.size(spec.block(f.target)), line, spec.channels)
+
+
+# add(a, b, run, totals): the totals after `run` neighbouring elements of x, and their weights.
+Add = Callable[[Operand, Operand, int, Sequence[Operand]], Sequence[Operand]]
+
+
+def over_taps(
+    f: Function, spec: ConvSpec, phase: Phases, source: Input, columns: int,
+    totals: Sequence[Operand], add: Add,
+) -> Sequence[Operand]:  # fmt: skip
+    """Loops over what a tile sums: the parameters a and b are its first tap in x and in weights.
+
+    There are `columns` weights for an element of x. Neighbouring taps whose channels lie side by
+    side are one run.
+    """
+    compute, width = compute_dtype(spec.dtype), phase[2]
+    joined = spec.groups == 1 and width.dilation == 1 and source.column == spec.within
+    run = spec.within * (width.taps if joined else 1)
+    steps = (source.plane, source.row, source.column)
+    loops = [(part.taps, part.dilation * step) for part, step in zip(phase, steps, strict=True)]
+    loops = loops[: 2 if joined else 3]
+    if 0 in [part.taps for part in phase]:
+        return totals
+
+    def nest(level: int, a: Operand, b: Operand, totals: Sequence[Operand]) -> Sequence[Operand]:
+        if level == len(loops):
+            return add(a, b, run, totals)
+        count, step = loops[level]
+        inner = run * columns * prod(n for n, _ in loops[level + 1 :])
+        if count == 1:
+            return nest(level + 1, a, b, totals)
+        with f.carried_loop(0, count, totals, name="tap") as loop:
+            next_a = f.offset(a, f.mul(loop.index, step), compute)
+            next_b = f.offset(b, f.mul(loop.index, inner), compute)
+            loop.next(*nest(level + 1, next_a, next_b, loop.values))
+        return loop.results
+
+    return nest(0, f.parameter("a"), f.parameter("b"), totals)
 
 
 @dataclass(frozen=True, eq=False)

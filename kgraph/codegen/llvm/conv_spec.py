@@ -16,8 +16,9 @@ from kgraph.codegen.llvm.target import Target
 
 # Bytes of a group's channels, where vectors may hold several groups: half of the widest vector.
 NARROW_BYTES = 32
-# Pixels of a tile of two vectors: 28 sums, two vectors of weights.
-PIXELS = 14
+# Rows of a tile of two vectors: 28 sums, two vectors of a panel.
+ROWS = 14
+FEW_PIXELS = 8  # of a tile whose vectors are channels
 PAGE = 4096
 
 # prologue(f, pixel, channel, value, mask): what is used instead of a loaded input vector, whose
@@ -193,16 +194,33 @@ class ConvSpec:
         each = self.features // self.groups
         return choose_shape(target, compute_dtype(self.dtype), None, each)
 
-    def pixels(self, target: Target) -> int:
-        """Pixels of a register tile at most.
+    def tile_rows(self, target: Target) -> int:
+        """Rows of a register tile at most.
 
-        As many as 32 registers have room for: the panel of weights, which outgrows the first cache,
-        comes in once for all of them. But pixels a multiple of a page apart would share its lines.
+        As many as 32 registers have room for: the panel that they meet, which outgrows the first
+        cache, comes in once for all of them.
         """
         shape = self.shape(target)
-        distance = self.channels * self.space[2].stride * item_bytes(compute_dtype(self.dtype))
         roomy = shape.vectors == 2 and target.vector_registers >= 32 and target.fused
-        return PIXELS if roomy and distance % PAGE else shape.rows
+        return ROWS if roomy else shape.rows
+
+    def pixels(self, target: Target) -> int:
+        """Pixels of a register tile at most: those a multiple of a page apart share its lines."""
+        each = self.features // self.groups
+        if self.few(target):
+            return max(1, min(FEW_PIXELS, (target.vector_registers - each - 2) // each))
+        distance = self.channels * self.space[2].stride * item_bytes(compute_dtype(self.dtype))
+        return self.tile_rows(target) if distance % PAGE else self.shape(target).rows
+
+    def few(self, target: Target) -> bool:
+        """Whether the features are so few that vectors go through channels; see conv_few.py."""
+        lanes = target.lanes(item_bytes(compute_dtype(self.dtype)))
+        return 2 * (self.features // self.groups) <= lanes <= self.within
+
+    def panel_width(self, target: Target) -> int:
+        """Features of a panel of packed weights."""
+        each = self.features // self.groups
+        return each if self.few(target) else self.shape(target).columns
 
     def phases(self) -> list[Phases]:
         """All combinations of the dims' phases, in a fixed order."""
@@ -222,14 +240,14 @@ class ConvSpec:
         """How many panels of weights there are, the units of the packing function."""
         if self.narrow:
             return 1
-        return self.groups * -(-(self.features // self.groups) // self.shape(target).columns)
+        return self.groups * -(-(self.features // self.groups) // self.panel_width(target))
 
     def packed_bytes(self, target: Target) -> int:
         """Bytes of packed weights."""
         size, taps = item_bytes(compute_dtype(self.dtype)), self.packed_taps()
         if self.narrow:
             return (taps * self.within * self.features + target.lanes(size)) * size + 64
-        width = self.shape(target).columns
+        width = self.panel_width(target)
         return self.panels(target) * width * taps * (self.channels // self.groups) * size + 64
 
     def packed_taps(self) -> int:

@@ -185,7 +185,7 @@ class _PhaseWeights:
             a = f.offset(x, self._input_place(tap), compute)
             dw = f.offset(f.parameter("dw"), tap.place, compute)
             start = 0
-            for height, count in tile_heights(run, shape.rows):
+            for height, count in tile_heights(run, conv.tile_rows(f.target)):
                 name = self._tile(height)
                 with f.loop(start, start + height * count, height, name="channel") as m:
                     c = f.offset(dw, f.mul(m, steps[3]), compute)

@@ -141,6 +141,18 @@ def test_channels(target, channels, features):
 
 
 @all_targets
+@pytest.mark.parametrize("name", ["valid", "solid strided", "gradient of stride 2", "dilated"])
+def test_few_features(target, name):
+    """Vectors run over channels, of which some may be left."""
+    for channels, features, groups, dtype in (
+        (16, 1, 1, "float32"), (19, 2, 1, "float32"), (64, 3, 1, "float32"), (33, 8, 1, "float32"),
+        (40, 4, 2, "float32"), (20, 2, 1, "float64"), (35, 3, 1, "bfloat16"), (18, 1, 1, "int32"),
+    ):  # fmt: skip
+        check(target, GEOMETRIES[name], channels, features, groups, dtype)
+    assert ConvSpec(GEOMETRIES[name], 19, 2).few(target)
+
+
+@all_targets
 @pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16", "int32", "uint8", "int64"])
 @pytest.mark.parametrize("groups", [1, 4])
 def test_dtypes(target, dtype, groups):
@@ -178,10 +190,10 @@ def test_channels_first(target, groups):
 
 
 @all_targets
-@pytest.mark.parametrize("groups", [1, 5, 20])
+@pytest.mark.parametrize(("groups", "features"), [(1, 20), (5, 20), (20, 20), (1, 2)])
 @pytest.mark.parametrize("inline", [True, False])
 @pytest.mark.parametrize("name", ["valid", "same", "gradient of stride 2", "solid"])
-def test_hooks(target, groups, inline, name):
+def test_hooks(target, groups, features, inline, name):
     """relu(conv(2 x + channel) + bias) + pixel number."""
     dims = GEOMETRIES[name]
 
@@ -196,10 +208,10 @@ def test_hooks(target, groups, inline, name):
         pixels = f.mul(f.convert(pixel, "int64", "float32"), 1 / 64)
         return f.add(f.fma(value, 2.0, number), pixels)
 
-    x, w = arrays(dims, 20, 20, groups, "float32", 2)
-    bias = np.arange(20, dtype=np.float32)
-    y = np.zeros((2, *(dim.y for dim in dims), 20), np.float32)
-    spec = ConvSpec(dims, 20, 20, groups, epilogue=epilogue, inline_epilogue=inline,
+    x, w = arrays(dims, 20, features, groups, "float32", 2)
+    bias = np.arange(features, dtype=np.float32)
+    y = np.zeros((2, *(dim.y for dim in dims), features), np.float32)
+    spec = ConvSpec(dims, 20, features, groups, epilogue=epilogue, inline_epilogue=inline,
                     prologue=prologue, extra=(("bias", PTR),))  # fmt: skip
     run(target, spec, x, w, y, extra=(bias,))
     pixels = np.arange(x[..., 0].size).reshape(x.shape[:-1])[..., None]
