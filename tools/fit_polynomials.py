@@ -121,6 +121,18 @@ def asin_tail(z: Real) -> Real:
     return (mp.asin(r) - r) / r**3 if z > mpf(10) ** -20 else mpf(1) / 6
 
 
+def sinh_tail(z: Real) -> Real:
+    """(sinh r - r) / r^3 for z = r^2."""
+    r = sqrt(z)
+    return (mp.sinh(r) - r) / r**3 if z > mpf(10) ** -20 else mpf(1) / 6
+
+
+def asinh_tail(z: Real) -> Real:
+    """(asinh r - r) / r^3 for z = r^2."""
+    r = sqrt(z)
+    return (mp.asinh(r) - r) / r**3 if z > mpf(10) ** -20 else mpf(-1) / 6
+
+
 def erf_ratio(z: Real) -> Real:
     """erf(r) / r - 1 for z = r^2."""
     r = sqrt(z)
@@ -225,6 +237,8 @@ def main() -> None:
         "COSINE_64": (cosine_tail, one, 0, QUARTER_PI, 5),
         "ATAN_64": (atan_tail, one, 0, mpf("0.1716"), 10),
         "ASIN_64": (asin_tail, one, 0, mpf("0.25"), 12),
+        "SINH_32": (sinh_tail, one, 0, 1, 3),
+        "ASINH_32": (asinh_tail, one, 0, mpf("0.2809"), 4),
         "ERF_32": (erf_ratio, one, 0, 1, 6),
         "ERF_64": (erf_ratio, one, 0, 1, 12),
         "ERF_TAIL_32": (log2_erfc, per_erfc, mpf("0.99"), mpf("3.95"), 6),

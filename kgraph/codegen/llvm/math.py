@@ -13,23 +13,18 @@ from kgraph.codegen.llvm.angles import acos, asin, atan, atan2, cos, sin, tan
 from kgraph.codegen.llvm.emit import Function, Operand
 from kgraph.codegen.llvm.error_function import erf, erf_inv
 from kgraph.codegen.llvm.exponential import (
-    acosh,
-    asinh,
-    atanh,
-    cbrt,
-    cosh,
     exp,
     expm1,
     log,
     log1p,
     logistic,
     power,
-    rsqrt,
-    sinh,
     tanh,
 )
 from kgraph.codegen.llvm.floats import Unary, ceil, floor, round_away, round_even, truncate
+from kgraph.codegen.llvm.hyperbolic import acosh, asinh, atanh, cosh, sinh
 from kgraph.codegen.llvm.remainder import remainder
+from kgraph.codegen.llvm.roots import cbrt, rsqrt
 
 __all__ = [
     "BINARY", "UNARY", "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil",
