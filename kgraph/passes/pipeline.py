@@ -6,6 +6,7 @@ from kgraph.ir import Op, product
 from kgraph.ir.ops.neural import Moments
 from kgraph.passes.algorithm import ChooseAlgorithm
 from kgraph.passes.base import Pass
+from kgraph.passes.crop import CropConvolutions
 from kgraph.passes.cse import CommonSubexpressions
 from kgraph.passes.custom import InlineCustomGradients
 from kgraph.passes.dce import DeadCode
@@ -87,6 +88,7 @@ def llvm_pipeline(
         Simplify(),  # decompositions are written to be read, not to be short
         CommonSubexpressions(),  # and share much (the maximum of a softmax and of its gradient)
         DeadCode(),
+        CropConvolutions(),  # after dead code, which may read more of them; before algorithms
         *(
             () if exact else (ChooseAlgorithm(single=inference),)
         ),  # before regions: it weighs whole images

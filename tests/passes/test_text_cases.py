@@ -6,6 +6,7 @@ import pytest
 
 from kgraph.passes.algorithm import ChooseAlgorithm
 from kgraph.passes.base import Pass
+from kgraph.passes.crop import CropConvolutions
 from kgraph.passes.cse import CommonSubexpressions
 from kgraph.passes.custom import InlineCustomGradients
 from kgraph.passes.dce import DeadCode
@@ -51,6 +52,7 @@ FILES: dict[str, tuple[Pass, float]] = {
     "fuse.kg": (Fuse(), 0),
     "rows.kg": (FuseRows(), 0),
     "gates.kg": (FuseGates(), 0),
+    "crop.kg": (CropConvolutions(), 1e-6),
     "outline.kg": (Outline(), 1e-6),
     "pixels.kg": (Outline(), 1e-5),
     "specialize.kg": (FoldScales(), 1e-5),
