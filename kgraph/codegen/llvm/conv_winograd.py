@@ -34,7 +34,7 @@ from kgraph.codegen.llvm.emit import (
     register_type,
 )
 from kgraph.codegen.llvm.gemm_tile import Streams, accumulate, zeros
-from kgraph.codegen.llvm.winograd import Grid, multiply, transform
+from kgraph.codegen.llvm.winograd import multiply, transform
 from kgraph.codegen.llvm.winograd_tiles import Cut, emit_reading, place_of
 
 
@@ -238,31 +238,26 @@ class _Winograd:
             at = f.add(f.mul(top, steps[2]), f.mul(left, steps[3]))
             y = f.offset(y, f.add(f.mul(image, steps[0]), at), spec.result or dtype)
             pixel = f.add(f.mul(f.add(f.mul(image, rows.dim.y), top), columns.dim.y), left)
-            side, other = (
+            sides = [
                 cut.matrices.data.T if spec.adjoint else cut.matrices.output
                 for cut in (rows, columns)
-            )
+            ]
             below, right = f.sub(rows.dim.y, top), f.sub(columns.dim.y, left)
-            output = _Output(f, spec, y, pixel, (below, right))
+            output = _Output(f, spec, y, pixel, right)
 
-            def body(column: Operand, mask: Operand | None) -> None:
-                lines = [
-                    [
-                        f.load_at(
-                            f.offset(f.offset(source, column, dtype),
-                                     (i * columns.points + j) * plane, dtype),
-                            dtype, lanes,
-                        )
-                        for j in range(columns.points)
-                    ]
-                    for i in range(rows.points)
-                ]  # fmt: skip
-                found = transform(f, side, other, lines)
-                channel = f.add(feature, column)
-                if spec.adjoint:
-                    output.add(found, channel, mask)
-                else:
-                    output.store(found, channel, mask)
+            def body(channel: Operand, mask: Operand | None) -> None:
+                def load(i: int, j: Operand) -> Operand:
+                    place = f.offset(source, f.add(f.mul(j, plane), channel), dtype)
+                    number = i * columns.points * plane
+                    return f.load_at(f.offset(place, number, dtype), dtype, lanes)
+
+                def store(i: Operand, line: list[Operand]) -> None:
+                    (output.add if spec.adjoint else output.store)(
+                        i, line, f.add(feature, channel), mask
+                    )
+
+                height = f.smin(below, rows.tile) if rows.ragged else None
+                transform(f, (sides[0], sides[1]), dtype, load, store, height)
 
             panel = spec.shape(f.target).columns
             partial = spec.features % panel > 0
@@ -270,8 +265,8 @@ class _Winograd:
             if spec.features % lanes:
                 f.strips(width, lanes, body, "channel")
             else:
-                with f.loop(0, width, lanes, name="channel") as column:
-                    body(column, None)
+                with f.loop(0, width, lanes, name="channel") as channel:
+                    body(channel, None)
         return name
 
     def _clear(self, image: Operand, images: Operand) -> None:
@@ -308,61 +303,45 @@ class _Output:
 
     Attributes:
         y: the pointer to its first pixel; `pixel`: the number of that.
-        left: rows and columns from there to the border.
+        right: columns from there to the border.
     """
 
     f: Function
     spec: WinogradSpec
     y: Operand
     pixel: Operand
-    left: tuple[Operand, Operand]
+    right: Operand
 
-    def add(self, found: Grid, channel: Operand, mask: Operand | None) -> None:
-        """Adds a vector of channels of each pixel to what other tiles gave."""
+    def add(self, i: Operand, line: list[Operand], channel: Operand, mask: Operand | None) -> None:
+        """Adds a vector of channels of each pixel of a row to what other tiles gave."""
         f, spec = self.f, self.spec
         steps, lanes = spec.y_steps(), spec.shape(f.target).lanes
-        base = f.offset(self.y, channel, spec.dtype)
-        for i, line in enumerate(found):
-            for j, value in enumerate(line):
-                place = f.offset(base, i * steps[2] + j * steps[3], spec.dtype)
-                before = f.load_at(place, spec.dtype, lanes, mask)
-                f.store_at(place, spec.dtype, f.add(before, value), mask)
+        base = f.offset(self.y, f.add(f.mul(i, steps[2]), channel), spec.dtype)
+        for j, value in enumerate(line):
+            place = f.offset(base, j * steps[3], spec.dtype)
+            before = f.load_at(place, spec.dtype, lanes, mask)
+            f.store_at(place, spec.dtype, f.add(before, value), mask)
 
-    def store(self, found: Grid, channel: Operand, mask: Operand | None) -> None:
-        """Stores the pixels inside of the image, through the epilogue.
+    def store(
+        self, i: Operand, line: list[Operand], channel: Operand, mask: Operand | None
+    ) -> None:
+        """Stores the pixels of a row that are inside of the image, through the epilogue.
 
-        Where that is long or tiles reach over the border they go by the stack, so that the epilogue
-        is written once for all rows, and perhaps columns.
+        Where tiles reach over the border they go by the stack: only so many are stored.
         """
         f, spec = self.f, self.spec
-        rows, columns = spec.cuts()
-        short = spec.epilogue is None or spec.inline_epilogue
-        if short and not (rows.ragged or columns.ragged):
-            for number, value in enumerate(x for line in found for x in line):
-                i, j = map(f.index, divmod(number, columns.tile))
-                self._pixel(value, i, j, channel, mask)
+        columns = spec.cuts()[1]
+        if not columns.ragged:
+            for j, value in enumerate(line):
+                self._pixel(value, i, f.index(j), channel, mask)
             return
         lanes, dtype = spec.shape(f.target).lanes, spec.dtype
-        count = rows.tile * columns.tile
-        stack = f.alloca(register_type(dtype, lanes), count, name="tile")
-        for number, value in enumerate(x for line in found for x in line):
-            f.store_at(f.offset(stack, number * lanes, dtype), dtype, value)
-        height = f.smin(self.left[0], rows.tile) if rows.ragged else f.index(rows.tile)
-        with f.loop(0, height, name="line") as row:
-            if columns.ragged:
-                width = f.smin(self.left[1], columns.tile)
-                with f.loop(0, width, name="pixel") as pixel:
-                    self._pixel(self._kept(stack, row, pixel), row, pixel, channel, mask)
-            else:
-                for number in range(columns.tile):
-                    place = f.index(number)
-                    self._pixel(self._kept(stack, row, place), row, place, channel, mask)
-
-    def _kept(self, stack: Operand, i: Operand, j: Operand) -> Operand:
-        """A pixel's vector from the stack."""
-        f, lanes, dtype = self.f, self.spec.shape(self.f.target).lanes, self.spec.dtype
-        number = f.add(f.mul(i, self.spec.cuts()[1].tile), j)
-        return f.load_at(f.offset(stack, f.mul(number, lanes), dtype), dtype, lanes)
+        stack = f.alloca(register_type(dtype, lanes), columns.tile, name="pixels")
+        for j, value in enumerate(line):
+            f.store_at(f.offset(stack, j * lanes, dtype), dtype, value)
+        with f.loop(0, f.smin(self.right, columns.tile), name="pixel") as pixel:
+            kept = f.load_at(f.offset(stack, f.mul(pixel, lanes), dtype), dtype, lanes)
+            self._pixel(kept, i, pixel, channel, mask)
 
     def _pixel(
         self, value: Operand, i: Operand, j: Operand, channel: Operand, mask: Operand | None

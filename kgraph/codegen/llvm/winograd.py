@@ -15,7 +15,7 @@ a quarter of the error of the integers; docs/numerics.md has the bounds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod, sqrt
@@ -23,7 +23,7 @@ from math import prod, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from kgraph.codegen.llvm.emit import Function, Operand, constant
+from kgraph.codegen.llvm.emit import Function, Index, Operand, constant
 
 TAPS = 3
 POINTS: dict[int, tuple[float, ...]] = {
@@ -34,7 +34,6 @@ POINTS: dict[int, tuple[float, ...]] = {
 
 Matrix = NDArray[np.float64]
 Rows = tuple[tuple[float, ...], ...]
-Grid = list[list[Operand]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,10 +71,39 @@ def _polynomial(roots: Sequence[float]) -> list[float]:
     return [0.0 if abs(c) < 1e-12 else round(c, 14) for c in found]
 
 
-def transform(f: Function, rows: Matrix, columns: Matrix, grid: Grid) -> Grid:
-    """`rows @ grid @ columns^T` of vectors."""
-    turned = [multiply(f, rows, [line[j] for line in grid]) for j in range(len(grid[0]))]
-    return [multiply(f, columns, [column[i] for column in turned]) for i in range(len(rows))]
+def transform(
+    f: Function,
+    matrices: tuple[Matrix, Matrix],
+    dtype: str,
+    load: Callable[[int, Operand], Operand],
+    store: Callable[[Operand, list[Operand]], None],
+    height: Index | None = None,
+) -> None:
+    """`rows @ grid @ columns^T` of vectors: `load(i, j)` gives one of the grid, `store(i, line)`
+    takes a row of the product, of those in front of `height`.
+
+    Two loops, each around a product with one of the matrices, and the stack between them: a grid is
+    more than the registers hold, and written out at once it would have many times the code.
+    """
+    rows, columns = matrices
+    width = columns.shape[1]
+    if rows.shape[1] == 1:
+        store(f.index(0), multiply(f, columns, [load(0, f.index(j)) for j in range(width)]))
+        return
+    with f.loop(0, width, name="column") as j:
+        turned = multiply(f, rows, [load(i, j) for i in range(rows.shape[1])])
+        kind = turned[0].type
+        stack = f.alloca(kind, len(rows) * width, name="turned")
+        for i, value in enumerate(turned):
+            at = f.mul(f.add(j, i * width), kind.lanes)
+            f.store_at(f.offset(stack, at, dtype), dtype, value)
+    with f.loop(0, len(rows) if height is None else height, name="row") as row:
+        line = f.offset(stack, f.mul(row, width * kind.lanes), dtype)
+        values = [
+            f.load_at(f.offset(line, number * kind.lanes, dtype), dtype, kind.lanes)
+            for number in range(width)
+        ]
+        store(row, multiply(f, columns, values))
 
 
 def multiply(f: Function, matrix: Matrix, values: Sequence[Operand]) -> list[Operand]:

@@ -185,20 +185,15 @@ def _emit_transform(module: Module, name: str, reading: Reading, plane: int) -> 
         lines = [f.mul(step, i) for i in range(r.reads[0])]
 
         def body(channel: Operand, mask: Operand | None) -> None:
-            grid = [
-                [
-                    f.load_at(
-                        f.offset(f.offset(source, f.add(line, channel), dtype),
-                                 j * r.steps[1], dtype),
-                        dtype, lanes, mask,
-                    )
-                    for j in range(r.reads[1])
-                ]
-                for line in lines
-            ]  # fmt: skip
-            at = f.offset(to, channel, dtype)
-            found = transform(f, *r.matrices, grid)
-            for number, value in enumerate(x for row in found for x in row):
-                f.store_at(f.offset(at, number * plane, dtype), dtype, value)
+            def load(i: int, j: Operand) -> Operand:
+                place = f.offset(source, f.add(f.mul(j, r.steps[1]), channel), dtype)
+                return f.load_at(f.offset(place, lines[i], dtype), dtype, lanes, mask)
+
+            def store(i: Operand, line: list[Operand]) -> None:
+                at = f.offset(to, f.add(f.mul(i, len(line) * plane), channel), dtype)
+                for j, value in enumerate(line):
+                    f.store_at(f.offset(at, j * plane, dtype), dtype, value)
+
+            transform(f, r.matrices, dtype, load, store)
 
         f.strips(r.channels, lanes, body, "channel")

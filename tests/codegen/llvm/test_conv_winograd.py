@@ -8,6 +8,7 @@ import pytest
 
 from kgraph.codegen.llvm.conv_spec import ConvSpec
 from kgraph.codegen.llvm.conv_weights import WeightsSpec
+from kgraph.codegen.llvm.conv_winograd import emit_winograd
 from kgraph.codegen.llvm.conv_winograd_spec import MOST_TILES, winograd_of
 from kgraph.codegen.llvm.conv_winograd_weights import emit_winograd_weights, winograd_weights_of
 from kgraph.codegen.llvm.emit import PTR, Module, View
@@ -52,6 +53,17 @@ def check(target, dims, channels, features, tile, adjoint=False, dtype="float32"
     run(target, spec, x, w, y)
     tolerance = 2e-5 if dtype == "float32" else 1e-13
     assert scaled_error(y, reference(dims, x, w, 1)) < tolerance
+
+
+@widest
+def test_transforms_are_written_once_for_all_rows_and_columns(target):
+    """A tile of five has 49 points, one of four 36: the code has a product with each matrix."""
+    lengths = []
+    for tile in (4, 5):
+        module = Module(target)
+        emit_winograd(module, "w", winograd_of(ConvSpec(VALID, 64, 64), tile, False))
+        lengths.append(module.text().count("\n"))
+    assert lengths[1] - lengths[0] < 100
 
 
 @widest
