@@ -35,7 +35,7 @@ from kgraph.codegen.llvm.emit import (
 )
 from kgraph.codegen.llvm.gemm_tile import Streams, accumulate, zeros
 from kgraph.codegen.llvm.winograd import multiply, transform
-from kgraph.codegen.llvm.winograd_tiles import Cut, emit_reading, place_of
+from kgraph.codegen.llvm.winograd_tiles import Cut, each_tile, emit_reading
 
 
 def emit_pack_winograd(f: Function, spec: WinogradSpec) -> None:
@@ -91,7 +91,7 @@ def emit_pack_winograd(f: Function, spec: WinogradSpec) -> None:
 
 def emit_winograd(module: Module, name: str, spec: WinogradSpec) -> None:
     """Defines the function of `spec.parameters()`."""
-    with module.function(name, spec.parameters()) as f:
+    with module.function(name, spec.parameters(), cold=True) as f:
         _Winograd(module, f, spec).emit()
 
 
@@ -130,11 +130,10 @@ class _Winograd:
         m = f.offset(v, spec.points * v_plane, dtype)
         patch = f.offset(m, spec.points * m_plane, dtype)
         read = emit_reading(self.module, f"{f.name}.read", reading, v_plane)
-        with f.loop(0, count, name="tile") as tile:
-            image, row, column = place_of(f, f.add(first, tile), spec.cuts())
-            x = f.offset(f.parameter("x"), f.mul(image, spec.x_steps()[0]), dtype)
-            to = f.offset(v, f.mul(tile, reading.width(target)), dtype)
-            f.call(read, [x, patch, row, column, to])
+        with each_tile(f, first, count, spec.cuts()) as tile:
+            x = f.offset(f.parameter("x"), f.mul(tile.image, spec.x_steps()[0]), dtype)
+            to = f.offset(v, f.mul(tile.number, reading.width(target)), dtype)
+            f.call(read, [x, patch, tile.row, tile.column, to])
         self._clear_behind(v, count)
         products, write = self._products(), self._write()
         extra = [f.parameter(item) for item, _ in spec.extra]
@@ -143,10 +142,10 @@ class _Winograd:
             u = f.mul(panel, spec.points * spec.channels * columns)
             f.call(products, [v, f.offset(f.parameter("w"), u, dtype), m, count])
             feature = f.mul(panel, columns)
-            with f.loop(0, count, name="tile") as tile:
-                image, row, column = place_of(f, f.add(first, tile), spec.cuts())
-                source = f.offset(m, f.mul(tile, columns), dtype)
-                f.call(write, [source, f.parameter("y"), image, row, column, feature, *extra])
+            with each_tile(f, first, count, spec.cuts()) as tile:
+                source = f.offset(m, f.mul(tile.number, columns), dtype)
+                place = [tile.image, tile.row, tile.column]
+                f.call(write, [source, f.parameter("y"), *place, feature, *extra])
 
     def _clear_behind(self, v: Operand, count: Operand) -> None:
         """Zeros in the rows of V behind the last tile that products compute too: of what happens to
@@ -171,7 +170,7 @@ class _Winograd:
         high, low = spec.heights(self.f.target)
         kernels = {height: self._tile(height) for height in (high, low)}
         head = [("v", PTR), ("u", PTR), ("m", PTR), ("count", I64)]
-        with self.module.function(name, head, internal=True) as f:
+        with self.module.function(name, head, internal=True, cold=True) as f:
             v, u, m, count = f.parameters
             dtype, target = spec.dtype, f.target
             v_plane, m_plane = spec.planes(target)
@@ -179,6 +178,7 @@ class _Winograd:
             size = spec.channels * shape.columns
             whole = f.sub(count, f.srem(count, high))
             rest = f.sub(count, whole)
+            each = f.sdiv(size, count)
             with f.loop(0, spec.points, name="point") as point:
                 a = f.offset(v, f.mul(point, v_plane), dtype)
                 b = f.offset(u, f.mul(point, size), dtype)
@@ -190,7 +190,7 @@ class _Winograd:
                     source = f.offset(a, f.mul(first, v_width), dtype)
                     to = f.offset(c, f.mul(first, shape.columns), dtype)
                     # While rows pass by the weights of a point, each brings its part of the next's.
-                    ahead = f.add(size, f.mul(first, f.sdiv(size, count)))
+                    ahead = f.add(size, f.mul(first, each))
                     f.call(kernels[height], [source, b, to, f.offset(b, ahead, dtype)])
 
                 with f.loop(0, whole, high, name="row") as row:

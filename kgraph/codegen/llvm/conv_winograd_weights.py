@@ -30,7 +30,7 @@ from kgraph.codegen.llvm.emit import (
 from kgraph.codegen.llvm.gemm_tile import Shape, Streams, accumulate, zeros
 from kgraph.codegen.llvm.target import Target
 from kgraph.codegen.llvm.winograd import multiply
-from kgraph.codegen.llvm.winograd_tiles import SKEW, Reading, emit_reading, place_of
+from kgraph.codegen.llvm.winograd_tiles import SKEW, Reading, each_tile, emit_reading
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,7 @@ class WinogradWeights(WeightsSpec):
 
 def emit_winograd_weights(module: Module, name: str, spec: WinogradWeights) -> str:
     """Defines the function `name` with `spec.parameters()`, no result; returns its name."""
-    with module.function(name, spec.parameters()) as f:
+    with module.function(name, spec.parameters(), cold=True) as f:
         _Weights(module, f, spec).emit()
     return name
 
@@ -120,12 +120,13 @@ class _Weights:
         v_width, z_width = spec.widths(target)
         with f.loop(lo, hi, spec.rows(target), name="block") as block:
             count = f.smin(f.sub(hi, block), spec.rows(target))
-            with f.loop(0, count, name="tile") as tile:
-                image, row, column = place_of(f, f.add(block, tile), conv.cuts())
-                x = f.offset(f.parameter("x"), f.mul(image, conv.x_steps()[0]), dtype)
-                dy = f.offset(f.parameter("dy"), f.mul(image, conv.y_steps()[0]), dtype)
-                f.call(read_v, [x, patch, row, column, f.offset(v, f.mul(tile, v_width), dtype)])
-                f.call(read_z, [dy, patch, row, column, f.offset(z, f.mul(tile, z_width), dtype)])
+            with each_tile(f, block, count, conv.cuts()) as tile:
+                x = f.offset(f.parameter("x"), f.mul(tile.image, conv.x_steps()[0]), dtype)
+                dy = f.offset(f.parameter("dy"), f.mul(tile.image, conv.y_steps()[0]), dtype)
+                to_v = f.offset(v, f.mul(tile.number, v_width), dtype)
+                to_z = f.offset(z, f.mul(tile.number, z_width), dtype)
+                f.call(read_v, [x, patch, tile.row, tile.column, to_v])
+                f.call(read_z, [dy, patch, tile.row, tile.column, to_z])
             f.call(products, [v, z, half, count, f.compare("EQ", block, lo)])
         with f.when(f.compare("LT", lo, hi)):
             f.call(self._end(), [half, f.parameter("dw")])
@@ -136,7 +137,7 @@ class _Weights:
         conv, dtype, shape = spec.winograd, spec.winograd.dtype, spec.winograd.shape(self.f.target)
         tile, turn = self._tile(shape), self._turn(shape)
         head = [("v", PTR), ("z", PTR), ("half", PTR), ("count", I64), ("first", I1)]
-        with self.module.function(name, head, internal=True) as f:
+        with self.module.function(name, head, internal=True, cold=True) as f:
             v, z, half, count, first = f.parameters
             v_plane, z_plane, t_plane = spec.planes(f.target)
             rows, columns = conv.cuts()

@@ -9,6 +9,8 @@ A tile that reaches over the border of its image is first copied to a patch with
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from kgraph.codegen.llvm.conv_spec import Dim
@@ -67,14 +69,40 @@ def cut(dim: Dim, tile: int, adjoint: bool = False) -> Cut:
     return Cut(dim, tile if dim.taps > 1 else 1, adjoint)
 
 
-def place_of(
-    f: Function, number: Operand, cuts: tuple[Cut, Cut]
-) -> tuple[Operand, Operand, Operand]:
-    """Image, row and column of a tile, counted over all images."""
+@dataclass(frozen=True)
+class Tile:
+    """A tile of a block: its number there, and its image, row and column."""
+
+    number: Operand
+    image: Operand
+    row: Operand
+    column: Operand
+
+
+@contextmanager
+def each_tile(f: Function, first: Operand, count: Operand, cuts: tuple[Cut, Cut]) -> Iterator[Tile]:
+    """A loop over `count` tiles; `first` is the number of the first one over all images.
+
+    It divides once: from one tile to the next, columns, rows and images count up like digits.
+    """
     rows, columns = cuts
     tiles = rows.count * columns.count
-    inside = f.urem(number, tiles)
-    return f.udiv(number, tiles), f.udiv(inside, columns.count), f.urem(inside, columns.count)
+    inside = f.urem(first, tiles)
+    start = [
+        f.udiv(first, tiles), f.udiv(inside, columns.count), f.urem(inside, columns.count)
+    ]  # fmt: skip
+    with f.carried_loop(0, count, start, name="tile") as loop:
+        image, row, column = loop.values
+        yield Tile(loop.index, image, row, column)
+        next_column = f.add(column, 1)
+        end_of_row = f.compare("EQ", next_column, columns.count)
+        next_row = f.select(end_of_row, f.add(row, 1), row)
+        end_of_image = f.compare("EQ", next_row, rows.count)
+        loop.next(
+            f.select(end_of_image, f.add(image, 1), image),
+            f.select(end_of_image, f.index(0), next_row),
+            f.select(end_of_row, f.index(0), next_column),
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,9 @@ from kgraph.codegen.llvm.conv_weights import WeightsSpec
 from kgraph.codegen.llvm.conv_winograd import emit_winograd
 from kgraph.codegen.llvm.conv_winograd_spec import MOST_TILES, winograd_of
 from kgraph.codegen.llvm.conv_winograd_weights import emit_winograd_weights, winograd_weights_of
-from kgraph.codegen.llvm.emit import PTR, Module, View
+from kgraph.codegen.llvm.emit import I64, PTR, Module, View
 from kgraph.codegen.llvm.winograd import POINTS, matrices
+from kgraph.codegen.llvm.winograd_tiles import cut, each_tile
 from tests.codegen.llvm.native import Loaded, targets
 from tests.codegen.llvm.test_conv import arrays, make_dim, reference, run, weights_reference
 
@@ -64,6 +65,25 @@ def test_transforms_are_written_once_for_all_rows_and_columns(target):
         emit_winograd(module, "w", winograd_of(ConvSpec(VALID, 64, 64), tile, False))
         lengths.append(module.text().count("\n"))
     assert lengths[1] - lengths[0] < 100
+
+
+@widest
+def test_tiles_are_counted_up(target):
+    """Over the end of rows and of images, from anywhere, as division would have it."""
+    cuts = (cut(make_dim(12, 3), 4), cut(make_dim(22, 3), 4))  # 3 x 5 tiles
+    module = Module(target)
+    with module.function("places", [("first", I64), ("count", I64), ("to", PTR)]) as f:
+        first, count, to = f.parameters
+        with each_tile(f, first, count, cuts) as tile:
+            line = f.offset(to, f.mul(tile.number, 3), "int64")
+            for i, value in enumerate((tile.image, tile.row, tile.column)):
+                f.store_at(f.offset(line, i, "int64"), "int64", value)
+    loaded = Loaded(module)
+    for first in (0, 4, 14, 31):
+        found = np.zeros((40, 3), np.int64)
+        loaded("places", first, 40, found)
+        numbers = np.arange(first, first + 40)
+        assert np.array_equal(found, np.stack(np.unravel_index(numbers, (9, 3, 5)), axis=1))
 
 
 @widest
