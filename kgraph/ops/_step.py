@@ -28,6 +28,7 @@ from kgraph.ops._traced import Traced, described, filled_in, traced
 from kgraph.ops._variable import Variable
 from kgraph.runtime import Program, assign_all, compile, default_options
 from kgraph.runtime.collection import no_collection
+from kgraph.runtime.program import Run
 from kgraph.runtime.state import State, states
 from kgraph.utils import tree
 
@@ -114,7 +115,8 @@ class Step:
         self.symbolic_batch, self.symbolic, self.convert = symbolic_batch, symbolic, convert
         self.specializations: list[Specialization] = []
         self._compiled: dict[Hashable, _Compiled] = {}
-        self._known: dict[Hashable, _Compiled] = {}  # by the exact shapes of plain arguments
+        # by the exact shapes of plain arguments
+        self._known: dict[Hashable, tuple[_Compiled, Run]] = {}
         self._needed: dict[Hashable, dict[str, tuple[int, int]]] = {}
         self._lengths: dict[Hashable, Lengths] = {}
         self._lock = threading.RLock()
@@ -131,6 +133,9 @@ class Step:
         parts: list[Hashable] = []
         for x in args:
             if type(x) is np.ndarray:
+                flags = x.flags
+                if not (flags.c_contiguous and flags.aligned):
+                    return self._run(*self._look_up(args))
                 arrays.append(x)
                 parts += (x.dtype, x.shape)
             elif x is None:
@@ -138,15 +143,15 @@ class Step:
             else:
                 return self._run(*self._look_up(args))
         exact = tuple(parts)
-        found = self._known.get(exact)
-        if found is None:
-            found, taken = self._look_up(args)
-            if len(self._known) >= _KNOWN:
-                self._known.clear()
-            if all(map(operator.is_, taken, arrays)):
-                self._known[exact] = found
-            arrays = taken
-        return self._run(found, arrays)
+        known = self._known.get(exact)
+        if known is not None:
+            return self._run(known[0], arrays, known[1])
+        found, taken = self._look_up(args)
+        if len(self._known) >= _KNOWN:
+            self._known.clear()
+        if all(map(operator.is_, taken, arrays)):
+            self._known[exact] = found, found.program.run_like(arrays)
+        return self._run(found, taken)
 
     def _look_up(self, args: Any) -> tuple[_Compiled, list[Array]]:
         """What is compiled for these arguments, and the arrays in them."""
@@ -305,12 +310,12 @@ class Step:
             checks=found.checks,
         )
 
-    def _run(self, found: _Compiled, arrays: list[Array]) -> Any:
+    def _run(self, found: _Compiled, arrays: list[Array], run: Run | None = None) -> Any:
         for check, inputs in found.checks:
             check(*[arrays[i] for i in inputs])
         state, version = _state_of(found)
         try:
-            results = found.program.run(state, arrays, version)
+            results = (run or found.program.run)(state, arrays, version)
             if found.changed:
                 _store_all(found.changed, results[found.count :])
         except BaseException:

@@ -32,6 +32,8 @@ class BackendError(ImportError):
 class ExecutableRunner:
     """An `Executable` as a program's runner."""
 
+    plain = False
+
     def __init__(self, executable: Executable) -> None:
         self._executable = executable
 

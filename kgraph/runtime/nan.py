@@ -20,6 +20,8 @@ class NanError(KGraphError, FloatingPointError):
 class NanRunner:
     """A runner whose code looks for NaN behind each op; one call at a time."""
 
+    plain = True
+
     def __init__(self, runner: NativeRunner, names: Sequence[str]) -> None:
         self._runner, self._names = runner, names
         self._word = ctypes.c_int64.from_address(runner.probes_address)

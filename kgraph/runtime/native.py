@@ -17,7 +17,7 @@ from kgraph.codegen import PROBES, Array, NativeImage
 from kgraph.codegen.arrays import accept_array
 from kgraph.codegen.llvm.load import load
 from kgraph.ir import KGraphError, Size, bind_size, numpy_dtype
-from kgraph.runtime.buffers import ALIGNMENT, Arena, address, arenas, maker, poison
+from kgraph.runtime.buffers import ALIGNMENT, address, arenas, maker, poison
 from kgraph.runtime.state import State
 from kgraph.runtime.threads import shared_pool
 
@@ -107,12 +107,13 @@ class NativeRunner:
         self._function = kind(self._code.address("kgraph_run"))
         self._donate = dict(donate) if image.in_place else {}
         count, self._first = len(image.results), len(image.params)
-        self._symbols, self._all = image.symbols, list(range(count))
+        self._all = list(range(count))
         self._replaces = [self._donate.get(r) for r in range(count)]
         self._others = [r for r in range(count) if r not in self._donate]
         self._poisoned = poisoned
         self._frames: deque[Frame] = deque()
         self._layouts: dict[tuple[int, ...], Layout] = {}
+        self._last: tuple[Mapping[str, int], Layout] | None = None
 
     @property
     def probes_address(self) -> int:
@@ -125,6 +126,7 @@ class NativeRunner:
         table = kind.from_address(self.probes_address)
         return np.ctypeslib.as_array(table).reshape(-1, 2)
 
+    plain = True
     accept = staticmethod(accept_array)
 
     def run(
@@ -135,8 +137,8 @@ class NativeRunner:
         in_place: bool,
     ) -> tuple[Array, ...]:
         # A short program waits for Python: few calls.
-        key = tuple(map(sizes.__getitem__, self._symbols))
-        layout = self._layouts.get(key) or self._lay_out(key)
+        last = self._last
+        layout = last[1] if last is not None and last[0] is sizes else self._layout(sizes)
         try:
             frame = self._frames.pop()
         except IndexError:
@@ -191,10 +193,16 @@ class NativeRunner:
         frame.place(memory.address, layout, pool)
         return memory
 
-    def _give(self, memory: object) -> None:
+    def _give(self, memory: Any) -> None:
         """Takes the memory of a call back."""
-        assert isinstance(memory, Arena)
         arenas.give(memory)
+
+    def _layout(self, sizes: Mapping[str, int]) -> Layout:
+        """The layout for these sizes, which the next call is likely to have too."""
+        key = tuple([sizes[s] for s in self.image.symbols])
+        layout = self._layouts.get(key) or self._lay_out(key)
+        self._last = sizes, layout
+        return layout
 
     def _lay_out(self, key: tuple[int, ...]) -> Layout:
         image = self.image

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias, cast
 
 from kgraph.codegen import Array, Options
 from kgraph.ir import TensorType
 from kgraph.runtime.signature import ArgumentError, Signature
 from kgraph.runtime.state import State
 
+Run: TypeAlias = "Callable[[list[Array], Sequence[Array], object], tuple[Array, ...]]"
+
 
 class Runner(Protocol):
-    """What a `Program` runs: an executable of any backend, with its sizes already checked."""
+    """What a `Program` runs: an executable of any backend, with its sizes already checked.
+
+    Attributes:
+        plain: whether `accept` gives dense, aligned numpy arrays of the right dtype as they are.
+    """
+
+    plain: bool
 
     def accept(self, value: object, type_: TensorType, name: str) -> Array: ...
 
@@ -126,19 +134,41 @@ class Program:
         if len(state) != self.state or len(inputs) != len(self._inputs):
             self._expect(len(state), self.state, "state arrays")
             self._expect(len(inputs), len(self._inputs), "inputs")
-        main, prepare, taken, shapes = self._main, self._prepare, [], []
-        accept = main.accept
+        accept, taken, shapes = self._main.accept, [], []
         for value, (type_, name) in zip(inputs, self._inputs, strict=True):
             array = accept(value, type_, name)
             taken.append(array)
             shapes.append(array.shape)
-        sizes = self._sizes_of(tuple(shapes), state)
+        return self._run_on(self._sizes_of(tuple(shapes), state), state, taken, version)
+
+    def run_like(self, inputs: Sequence[Array]) -> Run:
+        """`run` for dense and aligned inputs of the dtypes and shapes of these.
+
+        Nothing is checked again where these are taken as they are and say all about sizes.
+
+        Raises:
+            ArgumentError: a shape is wrong.
+            TypeError: a dtype is wrong.
+        """
+        main = self._main
+        pairs = zip(inputs, self._inputs, strict=True)
+        same = main.plain and all(main.accept(x, *place) is x for x, place in pairs)
+        if not (same and self._fixed):
+            return self.run
+        own = [type_.shape for type_ in self.signature.params[: self.state]]
+        shapes = cast(list[tuple[int, ...]], [*own, *(x.shape for x in inputs)])
+        return functools.partial(self._run_on, self.signature.sizes(shapes))
+
+    def _run_on(
+        self, sizes: dict[str, int], state: list[Array], inputs: Sequence[Array], version: object
+    ) -> tuple[Array, ...]:
+        prepare = self._prepare
         if prepare is not None:
             kept = self._prepared[0] if self._prepared else None
             if kept is None or kept.version != version or version is None:
                 kept = self._prepared_again(prepare, state, sizes, version)
             state = _whole(state, kept)
-        return main.run(state, taken, sizes, bool(self.donate))
+        return self._main.run(state, inputs, sizes, bool(self.donate))
 
     @functools.cached_property
     def _inputs(self) -> list[tuple[TensorType, str]]:

@@ -83,3 +83,21 @@ def test_changes_by_another_thread() -> None:
     thread.join()
     assert seen == sorted(seen)
     assert (step(X) == 3 * 299).all()
+
+
+def test_arguments_are_looked_at_in_every_call() -> None:
+    """What an earlier call knew of them is for dense ones of the same dtype and shape."""
+    w, step = scaled()
+    w.assign(np.arange(6, dtype="float32").reshape(3, 2))
+    x = np.random.default_rng(0).random((4, 3), "float32")
+    expected = x @ np.arange(6, dtype="float32").reshape(3, 2)
+    shifted = np.zeros(4 * 3 * 4 + 1, np.uint8)[1:].view("float32").reshape(4, 3)
+    shifted[:] = x
+    given = [x, x.T.copy().T, np.repeat(x, 2, 1)[:, ::2], x.astype(">f4"), shifted, x[::-1][::-1]]
+    frozen = x.copy()
+    frozen.flags.writeable = False
+    for _ in range(2):
+        for array in (*given, frozen, x.tolist()):
+            np.testing.assert_allclose(step(array), expected, rtol=1e-6)
+        for rows in (0, 1, 3):
+            np.testing.assert_allclose(step(x[:rows]), expected[:rows], rtol=1e-6)
