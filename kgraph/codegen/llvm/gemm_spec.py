@@ -45,7 +45,8 @@ class GemmSpec:
         packed_b: B already is in panels (see `emit_pack_b`); b_strides are then not used.
         epilogue: see `Epilogue`; `inline_epilogue` writes it out for every accumulator, which pays
             for a bias or a maximum; otherwise it is a loop over the stored tile, so that long
-            functions do not compete with the accumulators for registers.
+            functions do not compete with the accumulators for registers. `long_epilogue`: it gets
+            two registers at once, as it is longer than a core looks ahead.
         streams: names and dtypes of parameters that are arrays laid out as C, which the epilogue
             reads: a tile asks for its part before it sums.
         parts, parts_epilogue: where several, the columns are so many blocks side by side, such as
@@ -71,6 +72,7 @@ class GemmSpec:
     packed_b: bool = False
     epilogue: Epilogue | None = None
     inline_epilogue: bool = False
+    long_epilogue: bool = False
     streams: tuple[tuple[str, str], ...] = ()
     parts: int = 1
     parts_epilogue: PartsEpilogue | None = None

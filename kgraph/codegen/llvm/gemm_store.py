@@ -87,7 +87,7 @@ class Store:
             m = f.index(i // vectors)
             column = f.add(f.parameter("column"), i % vectors * self.shape.lanes)
             if add:
-                value = f.add(value, self._load(m, column, None))
+                value = f.add(value, self._load(m, column, None, value.lanes))
             self._finish(m, column, value, None)
 
     def _parts(self, sums: Sequence[Operand]) -> None:
@@ -112,27 +112,29 @@ class Store:
         stack = f.alloca(register_type(compute, shape.lanes), len(sums), name="tile")
         for i, value in enumerate(sums):
             f.store_at(f.offset(stack, i * shape.lanes, compute), compute, value)
+        two = self.spec.long_epilogue and self.whole and shape.vectors % 2 == 0
+        lanes = shape.lanes * 2 if two else shape.lanes
         with f.loop(0, self.rows, name="m") as m:
             line = f.offset(stack, f.mul(m, shape.columns), compute)
 
             def body(start: Operand, mask: Operand | None) -> None:
-                value = f.load_at(f.offset(line, start, compute), compute, shape.lanes)
+                value = f.load_at(f.offset(line, start, compute), compute, lanes)
                 self._vector(m, f.add(f.parameter("column"), start), value, mask)
 
-            f.strips(shape.columns if self.whole else f.parameter("left"), shape.lanes, body, "n")
+            f.strips(shape.columns if self.whole else f.parameter("left"), lanes, body, "n")
 
     def _vector(self, m: Operand, column: Operand, value: Operand, mask: Operand | None) -> None:
         """One vector on its way from the stack to C."""
         f = self.f
         if self.spec.accumulate:
-            value = f.add(value, self._load(m, column, mask))
+            value = f.add(value, self._load(m, column, mask, value.lanes))
         elif not self.one_chunk:
             choice = f.choose(f.parameter("first"))
             with choice.then():
                 choice.give(value)
             with choice.otherwise():
                 before = self._unfinished()
-                sums = f.load(before, [m, column], self.shape.lanes, mask=mask)
+                sums = f.load(before, [m, column], value.lanes, mask=mask)
                 choice.give(f.add(value, sums))
             (value,) = choice.results
         if self.one_chunk:
@@ -157,10 +159,10 @@ class Store:
         if stored is not None:
             f.store(self._view(), [m, column], stored, mask=mask)
 
-    def _load(self, m: Operand, column: Operand, mask: Operand | None) -> Operand:
+    def _load(self, m: Operand, column: Operand, mask: Operand | None, lanes: int) -> Operand:
         """What C holds, in the compute dtype."""
         spec = self.spec
-        value = self.f.load(self._view(), [m, column], self.shape.lanes, mask=mask)
+        value = self.f.load(self._view(), [m, column], lanes, mask=mask)
         return self.f.convert(value, spec.result or spec.dtype, compute_dtype(spec.dtype))
 
     def _unfinished(self) -> View:

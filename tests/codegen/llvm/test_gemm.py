@@ -212,6 +212,30 @@ def test_hooks(target, inline, k):
 
 
 @all_targets
+@pytest.mark.parametrize("k", [30, 5000])
+def test_a_long_epilogue_gets_two_registers(target, k):
+    """Of whole tiles; sums between chunks of k as well."""
+    seen = set()
+
+    def epilogue(f, row, column, value, mask):
+        seen.add(value.lanes)
+        bias = f.load(View(f.parameter("bias"), "float32", (1,)), [column], value.lanes, mask=mask)
+        return f.mul(f.add(value, bias), f.convert(row, "int64", "float32"))
+
+    columns = 4 * target.lanes(4)
+    a, b = random_matrix(21, k, "float32", False, 1), random_matrix(k, columns, "float32", False, 2)
+    bias = random_matrix(1, columns, "float32", False, 3)
+    c = np.zeros((21, columns), np.float32)
+    spec = GemmSpec(21, columns, k, a_strides=strides(a), b_strides=strides(b),
+                    c_strides=strides(c), epilogue=epilogue, long_epilogue=True,
+                    extra=(("bias", PTR),))  # fmt: skip
+    run(target, spec, a, b, c, extra=(bias,))
+    expected = (a.astype(np.float64) @ b + bias) * np.arange(21)[:, None]
+    assert np.allclose(c, expected, rtol=1e-4, atol=1e-2)
+    assert seen == {2 * target.lanes(4)}
+
+
+@all_targets
 def test_packed_panels(target):
     for turned in (False, True):
         a, b = (

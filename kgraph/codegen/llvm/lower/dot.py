@@ -58,7 +58,8 @@ class _Plan:
             spec = replace(plan.spec, parts_epilogue=found.parts_hook, extra=found.extra)
             return _Plan(copies, replace(plan, spec=spec), found, 0)
         spec = replace(
-            plan.spec, epilogue=found.hook, inline_epilogue=found.inline, extra=found.extra,
+            plan.spec, epilogue=found.hook, inline_epilogue=found.inline,
+            long_epilogue=found.long, extra=found.extra,
             streams=found.streams, partial=not whole,
         )  # fmt: skip
         return _Plan(copies, replace(plan, spec=spec), found, 0 if whole else sums)

@@ -16,7 +16,7 @@ from kgraph.codegen.llvm.lower.element import Evaluator
 from kgraph.codegen.llvm.lower.frame import Code, Frame
 from kgraph.codegen.llvm.lower.index import ALWAYS, ZERO, Axis, Guard
 from kgraph.codegen.llvm.lower.keys import body_key, body_symbols
-from kgraph.codegen.llvm.lower.loops import Loop
+from kgraph.codegen.llvm.lower.loops import Loop, is_long
 from kgraph.codegen.llvm.lower.space import Space, space_of
 from kgraph.ir import Builder, Fact, Op, Size, TensorType, Value
 from kgraph.ir import Function as Graph
@@ -134,6 +134,11 @@ class Epilogue:
         ops = self.contraction.body.ops
         cheap = all(Fact.TRANSCENDENTAL not in op.facts for op in ops)
         return cheap and sum(Fact.ELEMENTWISE in op.facts for op in ops) <= _INLINE
+
+    @property
+    def long(self) -> bool:
+        """Is it long?"""
+        return is_long(self.contraction.body)
 
     def key(self) -> Hashable:
         """Of the hook."""

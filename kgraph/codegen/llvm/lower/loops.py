@@ -141,7 +141,7 @@ def vector_lanes(body: Function, space: Space, target: Target) -> int:
     if len(costs) > 1 and 4 * costs[widest] <= sum(costs.values()):
         widest //= 2
     lanes = target.lanes(widest)
-    if sum(costs.values()) >= _LONG:
+    if is_long(body):
         lanes *= 2
     columns = space.sizes[-1]
     if isinstance(columns, Dim):
@@ -171,6 +171,11 @@ def _has_holes(body: Function, run: Sequence[int]) -> bool:
 def body_cost(body: Function) -> int:
     """Operations per element, roughly."""
     return len(body.params) + sum(map(op_cost, body.ops))
+
+
+def is_long(body: Function) -> bool:
+    """Is it a chain of ops longer than a core looks ahead?"""
+    return sum(map(op_cost, body.ops)) >= _LONG
 
 
 def op_cost(op: Op) -> int:

@@ -174,6 +174,7 @@ class Product:
                 s,
                 epilogue=None,
                 inline_epilogue=False,
+                long_epilogue=False,
                 parts_epilogue=None,
                 extra=(),
                 packed_b=False,
