@@ -156,8 +156,9 @@ def gradient_of_strided_tap_to_slice(op: Convolution, b: Builder) -> Value | Non
     sizes = [op.rhs.shape[roles.rhs.index(s)] for s in roles.spatial]
     read = [(n - 1) * d + 1 for n, d in zip(sizes, op.rhs_dilation, strict=True)]
     whole = [op.lhs.shape[roles.lhs.index(s)] for s in roles.spatial]
-    if any(pair != (0, n - m) for pair, n, m in zip(op.padding, read, whole, strict=True)):
-        return None
+    for pair, n, m in zip(op.padding, read, whole, strict=True):
+        if pair != (0, n - m) or not is_nonnegative(m - n):  # it may read less than x, not more
+            return None
     lhs = _sparse(op, sizes, op.rhs_dilation, b)
     nothing = ((0, 0),) * len(ones)
     made = op.with_fields(lhs=lhs, rhs_dilation=ones, strides=ones, padding=nothing)
