@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 import kgraph
+from kgraph.codegen.llvm.emit import Module
 from kgraph.codegen.llvm.lower.convolution import Forward
+from kgraph.codegen.llvm.lower.frame import Code
 from kgraph.codegen.llvm.lower.product import Product
+from kgraph.codegen.llvm.lower.tiling import Tiling
 from kgraph.codegen.llvm.target import SKYLAKE512
 from kgraph.ir import Builder, Size, TensorType, bind_size, symbol
 from kgraph.ir.ops.contract import DotGeneral
@@ -90,3 +93,23 @@ def test_results_do_not_depend_on_shares() -> None:
         assert found[0].tobytes() == found[1].tobytes() == found[2].tobytes()
         whole = model.predict_on_batch(data)[:n]
         np.testing.assert_allclose(found[0], whole, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "tiles", "rows"),
+    [
+        ((12, 12, 64), 2, 6),  # 10 rows would fit
+        ((10, 768), 1, 10),
+        ((30, 768), 4, 8),  # three tiles would do
+        ((1000, 3000), 500, 2),
+        ((3, 100_000), 3 * 13, 1),
+        ((0, 768), 0, 1),
+    ],
+)
+def test_tiles_of_loops(sizes: tuple[int, ...], tiles: int, rows: int) -> None:
+    module = Module(SKYLAKE512)
+    with module.function("f", []) as f:
+        tiling = Tiling.of(Code(f, {}), [f.index(size) for size in sizes], 8192)
+        assert tiling.count().constant == tiles
+        (first, last), _ = tiling.bounds(f.index(0))
+        assert (first.constant, last.constant) == (0, min(rows, sizes[0]))

@@ -87,8 +87,12 @@ class Tiling:
         each = width
         for size in self.sizes[self.outer : -1]:
             each = f.mul(each, size)
-        fit = f.udiv(f.index(self.elements), f.smax(each, 1))
-        return f.smax(fit, 1), width, across
+        fit = f.smax(f.udiv(f.index(self.elements), f.smax(each, 1)), 1)
+        # Several tiles are an even number of nearly equal ones: two threads have the same to do.
+        tiles = divided_up(self.code, self.rows, fit)
+        odd = f.mul(f.urem(tiles, 2), f.smin(f.sub(tiles, 1), 1))  # and not the only one
+        high = divided_up(self.code, self.rows, f.smax(f.add(tiles, odd), 1))
+        return f.smax(high, 1), width, across
 
     def count(self) -> Operand:
         """How many tiles there are."""
