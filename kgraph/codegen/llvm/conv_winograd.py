@@ -107,9 +107,14 @@ class _Winograd:
         """Blocks of tiles, or of images."""
         f, spec, target = self.f, self.spec, self.f.target
         lo, hi = f.parameter("lo"), f.parameter("hi")
+        panels: tuple[Index, Index] = (0, spec.panels(target))
+        if spec.halves:
+            half = (spec.panels(target) + 1) // 2
+            panels = f.mul(lo, half), f.smin(f.mul(hi, half), spec.panels(target))
+            lo, hi = f.index(0), f.index(spec.tiles)
         if not spec.adjoint:
             with f.loop(lo, hi, spec.rows(target), name="block") as block:
-                self._block(block, f.smin(f.sub(hi, block), spec.rows(target)))
+                self._block(block, f.smin(f.sub(hi, block), spec.rows(target)), panels)
             return
         with f.loop(lo, hi, spec.images(target), name="image") as image:
             images = f.smin(f.sub(hi, image), spec.images(target))
@@ -117,12 +122,12 @@ class _Winograd:
             first, count = f.mul(image, spec.tiles), f.mul(images, spec.tiles)
             with f.loop(0, count, spec.rows(target), name="block") as block:
                 left = f.smin(f.sub(count, block), spec.rows(target))
-                self._block(f.add(first, block), left)
+                self._block(f.add(first, block), left, panels)
             if spec.epilogue is not None:
                 self._finish(image, images)
 
-    def _block(self, first: Operand, count: Operand) -> None:
-        """`count` tiles from `first` on."""
+    def _block(self, first: Operand, count: Operand, panels: tuple[Index, Index]) -> None:
+        """`count` tiles from `first` on, with a range of panels."""
         f, spec, target, dtype = self.f, self.spec, self.f.target, self.spec.dtype
         v_plane, m_plane = spec.planes(target)
         reading = spec.reading()
@@ -138,7 +143,7 @@ class _Winograd:
         products, write = self._products(), self._write()
         extra = [f.parameter(item) for item, _ in spec.extra]
         columns = spec.shape(target).columns
-        with f.loop(0, spec.panels(target), name="panel") as panel:
+        with f.loop(*panels, name="panel") as panel:
             u = f.mul(panel, spec.points * spec.channels * columns)
             f.call(products, [v, f.offset(f.parameter("w"), u, dtype), m, count])
             feature = f.mul(panel, columns)

@@ -14,6 +14,7 @@ from kgraph.codegen.llvm.winograd_tiles import SKEW, Cut, Reading, cut
 from kgraph.ir import Size, maximum, minimum
 
 MOST_TILES = 32  # of a block whose weights stay in L2: more do not use them better
+HALVED = 64  # features at least whose halves are whole panels
 STREAMED_TILES = 64  # of one that brings its weights in: those are more bytes than V and M
 
 
@@ -92,13 +93,26 @@ class WinogradSpec(ConvSpec):
         """Images of a block of the adjoint form."""
         return max(1, self.rows(target) // self.tiles)
 
+    @property
+    def halves(self) -> bool:
+        """Whether units are halves of the features: of a single image with far more weights than V.
+
+        Two threads then read half of the weights each, and both transform the image.
+        """
+        heavy = self.features >= HALVED and self.features > 2 * self.tiles
+        return self.alone and not self.adjoint and heavy
+
     def units(self, batch: Any) -> Any:
+        if self.halves:
+            return 2 * batch
         return batch * (1 if self.adjoint else self.tiles)
 
     def per_launch(self, target: Target, batch: Size) -> Size:
         """Units that are worth a launch: a block, or half of what a single image has."""
         if self.adjoint:
             return self.images(target)
+        if self.halves:
+            return 1
         half = maximum(self.heights(target)[0], (self.units(batch) + 1) // 2)
         return minimum(self.rows(target), half)
 

@@ -145,21 +145,25 @@ def test_rows_behind_the_last_tile_are_zeros(target, batch):
 
 
 @all_targets
-@pytest.mark.parametrize("tile", [2, 4])
-def test_an_image_alone(target, tile):
-    """In register tiles that its tiles, or half of them, fill; the bits do not depend on parts."""
+@pytest.mark.parametrize(("tile", "features"), [(2, 36), (4, 36), (2, 84)])
+def test_an_image_alone(target, tile, features):
+    """In register tiles that its tiles, or half of them, fill; the bits do not depend on parts,
+    which are halves of many features.
+    """
     dims = (make_dim(12, 3), make_dim(12, 3))
-    spec = replace(winograd_of(ConvSpec(dims, 20, 36), tile, False), alone=True)
+    spec = replace(winograd_of(ConvSpec(dims, 20, features), tile, False), alone=True)
+    assert spec.halves == (features == 84)
+    assert spec.units(1) == (2 if spec.halves else spec.tiles)
     high = spec.heights(target)[0]
     passes = spec.rows(target) // high
     assert (passes - 1) * high < spec.tiles <= spec.rows(target)
     assert high * 2 <= spec.tiles + 1
     panel, turns = 20 * spec.shape(target).columns * 4, 20 // 4
     assert passes * spec.lines(target) * 64 * turns >= panel
-    x, w = arrays(dims, 20, 36, 1, "float32", 1)
+    x, w = arrays(dims, 20, features, 1, "float32", 1)
     found = []
     for parts in (1, 2, 3):
-        y = np.zeros((1, 10, 10, 36), np.float32)
+        y = np.zeros((1, 10, 10, features), np.float32)
         run(target, spec, x, w, y, parts)
         found.append(y)
     assert scaled_error(found[0], reference(dims, x, w, 1)) < 2e-5
