@@ -136,19 +136,29 @@ def _pack_turned(
     count = f.index(k)
     whole = f.sub(count, f.srem(count, side))
     last = f.sub(source.count, 1)
-    with f.loop(0, whole, side, name="k") as step:
+
+    def turn(step: Operand, start: Index, size: int) -> None:
+        """A block of so many rows; the last one stands for those behind it."""
         inner = f.add(k0, step)
-        for start in range(0, width, side):
-            block = []
-            for i in range(side):
-                row = f.smin(f.add(first, min(start + i, width - 1)), last)
-                value = f.load_at(source.element(f, row, inner), source.dtype, side)
-                block.append(source.finish(f, row, inner, value, True))
-            size = min(side, width - start)
-            for j, column in enumerate(transpose(f, block)):
-                place = f.add(f.mul(f.add(step, j), source.across), start)
-                kept = column if size == side else f.shuffle(column, range(size))
-                f.store_at(f.offset(to, place, source.compute), source.compute, kept)
+        block = []
+        for i in range(side):
+            row = f.smin(f.add(first, f.add(start, min(i, size - 1))), last)
+            value = f.load_at(source.element(f, row, inner), source.dtype, side)
+            block.append(source.finish(f, row, inner, value, True))
+        for j, column in enumerate(transpose(f, block)):
+            place = f.add(f.mul(f.add(step, j), source.across), start)
+            kept = column if size == side else f.shuffle(column, range(size))
+            f.store_at(f.offset(to, place, source.compute), source.compute, kept)
+
+    rest = width % side
+    with f.loop(0, whole, side, name="k") as step:
+        if width >= 2 * side:
+            with f.loop(0, width - rest, side, name="start") as start:
+                turn(step, start, side)
+        elif width >= side:
+            turn(step, 0, side)
+        if rest:
+            turn(step, width - rest, rest)
     with f.loop(whole, count, name="k") as step:
         _pack_scalars(f, source, to, first, width, f.add(k0, step), f.mul(step, source.across))
 

@@ -293,3 +293,14 @@ def test_one_row_does_not_wait_for_its_sums():
     assert single.count("phi <16 x float>") == 8
     (whole,) = (body for body in bodies if "@product.tile8x32(" in body.splitlines()[0])
     assert whole.count("phi <16 x float>") == 16
+
+
+@all_targets
+def test_blocks_that_are_turned_over_are_written_once(target):
+    """A panel of two vectors has more blocks than one of a vector, and a loop over them."""
+    lengths = []
+    for n in (target.lanes(4), 64):
+        module = Module(target)
+        emit_pack_b(module, "pack", GemmSpec(8, n, 64, b_strides=(1, 64)))
+        lengths.append(module.text().count("\n"))
+    assert lengths[1] < lengths[0] + 40
