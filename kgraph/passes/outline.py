@@ -46,7 +46,7 @@ from kgraph.passes.carried import (
     samples_of,
 )
 from kgraph.passes.cuts import Cuts
-from kgraph.passes.pixels import Pixels, by_pixels
+from kgraph.passes.pixels import Pixels, by_pixels, has_one_image
 from kgraph.passes.placement import Local, Placement, place
 
 _BLOCK = "block"
@@ -214,11 +214,12 @@ class _Emission:
                 env.update(zip(op.results, b.append(_over(op, env)), strict=True))
             return
         batch = self.options.batch
-        outer, body = _body(inside, gives, self.local, batch)
-        pixels = by_pixels(body, _BLOCK)
-        if pixels is not None:
-            self._rows(b, env, outer, pixels, gives)
-            return
+        if has_one_image(inside, batch):  # before a body is made for nothing
+            outer, body = _body(inside, gives, self.local, batch)
+            pixels = by_pixels(body, _BLOCK)
+            if pixels is not None:
+                self._rows(b, env, outer, pixels, gives)
+                return
         block: Callable[[int], int] = (lambda _: 1) if self.alone else self.options.fitting
         cuts = Cuts(inside, set(gives), self.placement.copied, batch, block)
         wanted = {*gives, *cuts.crossing}

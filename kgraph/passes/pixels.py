@@ -7,6 +7,7 @@ they can be as few pixels as a core keeps next to it, however large the image is
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 
@@ -16,6 +17,7 @@ from kgraph.ir.ops.convolution import Convolution
 from kgraph.ir.ops.neural import Moments
 from kgraph.ir.ops.reduce import Reduce
 from kgraph.ir.ops.shape import BroadcastInDim
+from kgraph.passes.carried import carrier
 from kgraph.passes.pointwise import as_product
 
 
@@ -30,6 +32,12 @@ class Pixels:
 
     body: Function
     each: int
+
+
+def has_one_image(ops: Iterable[Op], batch: str) -> bool:
+    """Do all results that have samples have the same pixels? Those of a body by pixels do."""
+    images = {v.shape[:-1] for op in ops for v in op.results if carrier(v.type, batch) is not None}
+    return len(images) == 1 and len(images.pop()) > 1
 
 
 def by_pixels(body: Function, block: str) -> Pixels | None:
