@@ -10,7 +10,8 @@ columns are features, of which a panel of dy is packed, since every tap and chan
     phases, taps, channels      as in conv.py; the tile's sums are added to dw
 
 `lo, hi` counts images. dw has the compute dtype (float32 for 16-bit floats) and is added to: the
-caller clears it, gives each thread its own, and adds those up.
+caller clears it, gives each thread its own, and adds those up. Or it counts panels, which are parts
+of one dw.
 """
 
 from __future__ import annotations
@@ -38,18 +39,21 @@ class WeightsSpec:
     """The gradient of `conv`, whose w_strides are those of dw.
 
     `prologue_dy(f, pixel, feature, value, mask)` is applied to dy as it is packed, such as the mask
-    of a relu; `conv.prologue` to x. `conv.epilogue` is not used.
+    of a relu; `conv.prologue` to x. `conv.epilogue` is not used. With `by_panels` the range counts
+    panels of features, and a parameter `images` says how many there are.
     """
 
     conv: ConvSpec
     prologue_dy: Callable[[Function, Operand, Operand, Operand, Operand | None], Operand] | None = (
         None
     )
+    by_panels: bool = False
 
     def parameters(self) -> list[tuple[str, Any]]:
-        """Of the function: x, dy, dw, scratch, lo, hi, then `conv.extra`."""
+        """Of the function: x, dy, dw, scratch, lo, hi (and images), then `conv.extra`."""
         pointers = [(name, PTR) for name in ("x", "dy", "dw", "scratch")]
-        return [*pointers, ("lo", I64), ("hi", I64), *self.conv.extra]
+        images = [("images", I64)] if self.by_panels else []
+        return [*pointers, ("lo", I64), ("hi", I64), *images, *self.conv.extra]
 
     def block(self, target: Target) -> int:
         """Units of rows in a block."""
@@ -118,8 +122,11 @@ class _Weights:
         f, spec, conv = self.f, self.spec, self.spec.conv
         planes, rows, _ = (extent(dim) for dim in conv.space)
         group, block = spec.sheets(f.target), spec.block(f.target)
-        first = f.mul(f.parameter("lo"), planes.units)
-        last = f.mul(f.parameter("hi"), planes.units)
+        images = f.parameter("lo"), f.parameter("hi")
+        panels = f.index(0), f.index(conv.panels(f.target))
+        if spec.by_panels:
+            images, panels = (f.index(0), f.parameter("images")), images
+        first, last = (f.mul(image, planes.units) for image in images)
         scratch = f.align_up(f.parameter("scratch"), 64)
         panel_memory = f.offset(scratch, spec.input_elements(f.target), compute_dtype(conv.dtype))
         with (
@@ -130,7 +137,7 @@ class _Weights:
             end = f.smin(f.add(row, block), rows.units)
             source, step = self._inputs(sheet, sheets, row, end)
             what = _Block(source, sheet, sheets, step, row, end)
-            with f.loop(0, conv.panels(f.target), name="panel") as panel:
+            with f.loop(*panels, name="panel") as panel:
                 for number, phase in enumerate(conv.phases()):
                     _PhaseWeights(self, number, phase, what, panel_memory).emit(panel)
 

@@ -292,6 +292,24 @@ def test_weight_gradient_channels(target, channels, features):
     check_weights(target, same, channels, features)
 
 
+@all_targets
+@pytest.mark.parametrize("name", ["valid", "same", "gradient of stride 2", "solid"])
+def test_weight_gradient_by_panels(target, name):
+    """Each has all images, and the bits that it has among the others."""
+    dims, features = GEOMETRIES[name], 3 * ConvSpec((make_dim(5, 1),), 7, 99).shape(target).columns
+    conv = ConvSpec(dims, 7, features - 5)
+    x, w = arrays(dims, 7, conv.features, 1, "float32", 3)
+    dy = np.ones((3, *(dim.y for dim in dims), conv.features), np.float32) * np.float32(0.3)
+    together, apart = np.ones_like(w), np.ones_like(w)
+    run_weights(target, WeightsSpec(conv), x, dy, together, parts=1)
+    spec, module = WeightsSpec(conv, by_panels=True), Module(target)
+    emit_weights(module, "weights", spec)
+    scratch = np.full(spec.scratch_bytes(target), 0xFF, np.uint8)
+    for lo, hi in ((2, 3), (0, 2)):
+        Loaded(module)("weights", x, dy, apart, scratch, lo, hi, len(x))
+    np.testing.assert_array_equal(apart, together)
+
+
 def test_weight_gradient_in_blocks():
     target = targets()[0]
     check_weights(target, (make_dim(90, 3, low=1, high=1), make_dim(70, 3)), 40, 8, batch=2)

@@ -113,3 +113,25 @@ def test_tiles_of_loops(sizes: tuple[int, ...], tiles: int, rows: int) -> None:
         assert tiling.count().constant == tiles
         (first, last), _ = tiling.bounds(f.index(0))
         assert (first.constant, last.constant) == (0, min(rows, sizes[0]))
+
+
+def test_weight_gradients_of_one_block() -> None:
+    """A thread has some of the features of a region that is a single block, or each a chunk."""
+    ops, random = kgraph.ops, np.random.default_rng(0)
+    x, w = (random.standard_normal(s).astype("float32") for s in ((9, 9, 9, 5), (2, 2, 5, 70)))
+
+    def loss(x: object, w: object) -> object:
+        return ops.sum(ops.square(ops.conv(x, w, strides=2)))
+
+    gradients = kgraph.jit(kgraph.grad(loss, argnums=(0, 1)))
+    for n in (1, 9):
+        found = []
+        for threads in (1, 2, 3):
+            set_threads(threads)
+            found.append([np.asarray(g) for g in gradients(x[:n], w)])
+        for other in found[1:]:
+            assert [g.tobytes() for g in other] == [g.tobytes() for g in found[0]]
+        patches = x[:n, :8, :8].reshape(n, 4, 2, 4, 2, 5).transpose(0, 1, 3, 2, 4, 5)
+        rows = patches.reshape(-1, 20).astype("float64")
+        want = rows.T @ (2 * rows @ w.reshape(20, 70))
+        np.testing.assert_allclose(found[0][1].reshape(20, 70), want, rtol=1e-5, atol=1e-4)

@@ -7,7 +7,7 @@ order at the end. There are at most `CHUNKS` of them, and their number follows f
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from math import prod
 
 from kgraph.codegen.llvm.conv_weights import WeightsSpec, emit_weights
@@ -36,8 +36,9 @@ class Weights:
 
     Attributes:
         least: images of a chunk at least.
-        chunks: how many chunks there are at most; 1 within a region, where threads are at work
-            already: the sums then go straight to the result.
+        chunks: how many chunks there are at most; 1 within a region, where threads are mostly at
+            work already: the sums then go straight to the result. Where they are not, each has
+            some of the features.
     """
 
     op: Convolution
@@ -59,6 +60,9 @@ class Weights:
         chunks = max(2, min(CHUNKS, _MOST_BYTES // (8 * size)))
         if BLOCK in symbols_of(images) and compute_dtype(op.lhs.dtype) == op.lhs.dtype:
             chunks = 1
+            conv, direct = spec.conv, not isinstance(spec, WinogradWeights)
+            if direct and not conv.narrow and conv.groups == 1 and conv.w_steps()[4] == 1:
+                spec = replace(spec, by_panels=True)
         return Weights(op, spec, images, least, chunks)
 
     def key(self) -> Hashable:
@@ -66,7 +70,7 @@ class Weights:
         s = self.spec.conv
         return (
             "weights", self.op.algorithm, tuple(map(astuple, s.dims)), s.channels, s.features,
-            s.groups, s.dtype, s.x_strides, s.w_strides, s.y_strides,
+            s.groups, s.dtype, s.x_strides, s.w_strides, s.y_strides, self.spec.by_panels,
         )  # fmt: skip
 
     def scratch(self) -> Size:
@@ -100,12 +104,15 @@ class Weights:
         if self.chunks == 1:
             scratch = target
         assert scratch is not None
-        chunks = f.index(1)
+        tiles = f.index(1)
         if self.chunks > 1:
-            chunks = f.smax(divided_up(frame, images, self.chunk(frame)), 1)
+            tiles = f.smax(divided_up(frame, images, self.chunk(frame)), 1)
+        elif self.spec.by_panels:
+            panels = min(self.spec.conv.panels(frame.target), CHUNKS)
+            tiles = f.select(frame.in_order(), tiles, panels)
         frame.launch(
             ("weights", name, str(self.images)), "weights",
-            [*operands, scratch, f.index(1) if fresh is None else fresh], chunks,
+            [*operands, scratch, f.index(1) if fresh is None else fresh, tiles], tiles,
             lambda k: self.write(k, name), self.op.lhs.type.symbols,
         )  # fmt: skip
         if self.chunks == 1:
@@ -113,17 +120,29 @@ class Weights:
         dtype = self.op.result.dtype
         size = frame.size(self.op.result.type.size)
         places = (scratch, target)
-        launch_combine(frame, "sum", (compute_dtype(dtype), dtype), places, size, chunks)
+        launch_combine(frame, "sum", (compute_dtype(dtype), dtype), places, size, tiles)
 
     def write(self, k: Kernel, name: str) -> None:
-        """Writes the kernel: the sums of one chunk."""
+        """Writes the kernel: the sums of one chunk, or of some panels."""
         f = k.f
-        x, dy, scratch, fresh = k.arguments
+        x, dy, scratch, fresh, tiles = k.arguments
         size, dtype = int(self.op.result.type.size), compute_dtype(self.op.result.dtype)
+        nbytes = 8 if dtype.endswith("64") else 4
+        images = k.size(self.images)
+        if self.spec.by_panels:
+            conv = self.spec.conv
+            count, width = conv.panels(f.target), conv.shape(f.target).columns
+            lo, hi = (f.udiv(f.mul(f.add(k.index, i), count), tiles) for i in range(2))
+            first, last = f.mul(lo, width), f.smin(f.mul(hi, width), conv.features)
+            with f.when(f.compare("NE", fresh, 0)), f.loop(0, size, conv.features, "row") as row:
+                start = f.offset(scratch, f.add(row, first), dtype)
+                f.fill_bytes(start, 0, f.mul(f.sub(last, first), nbytes))
+            f.call(name, [x, dy, scratch, k.slab, lo, hi, images])
+            return
         sums = f.offset(scratch, f.mul(k.index, size), dtype)
         with f.when(f.compare("NE", fresh, 0)):
-            f.fill_bytes(sums, 0, size * (8 if dtype.endswith("64") else 4))
-        chunk, images = self.chunk(k), k.size(self.images)
+            f.fill_bytes(sums, 0, size * nbytes)
+        chunk = self.chunk(k)
         lo = f.smin(f.mul(k.index, chunk), images)
         hi = f.smin(f.add(lo, chunk), images)
         f.call(name, [x, dy, sums, k.slab, lo, hi])
