@@ -19,9 +19,9 @@ from kgraph.ir.ops.convolution import Convolution
 from kgraph.passes.base import Pass, in_regions, replace_ops
 
 TAPS = 3
-TILES = (2, 4, 5)
-# A tile of five has the larger error, which grows with the channels that are summed: it is for few
-# of them, and for sizes that five divides.
+TILES = (2, 4, 5, 6)
+# Tiles from five on have the larger error, which grows with the channels that are summed: they are
+# for few of them, and for sizes that they divide.
 LARGE = 5
 LARGE_CHANNELS = 128
 _READ, _WRITTEN = 16, 8  # multiply-adds that take as long as the transform of an element
@@ -83,13 +83,13 @@ def fastest(op: Convolution, single: bool = False) -> str:
     for tile in TILES:
         for form in ("", "_adjoint") if shape.full else ("",):
             covered = shape.inputs if form else shape.outputs
-            if tile == LARGE and shape.channels > LARGE_CHANNELS:
+            if tile >= LARGE and shape.channels > LARGE_CHANNELS:
                 continue
-            found = _winograd_cost(shape, tile, covered, whole=bool(form) or tile == LARGE)
+            found = _winograd_cost(shape, tile, covered, whole=bool(form) or tile >= LARGE)
             if found is not None and found < cost:
                 best, cost = f"winograd_{tile}{form}", found
     unknown = not isinstance(op.lhs.shape[op.roles.lhs.index("b")], int)
-    if single and unknown and best in ("winograd_4", "winograd_5"):
+    if single and unknown and best in [f"winograd_{tile}" for tile in TILES[1:]]:
         large, small = (
             _winograd_cost(shape, tile, shape.outputs, whole=False, weight=_ALONE) or 0
             for tile in (int(best[-1]), 2)

@@ -33,9 +33,12 @@ from kgraph.codegen.llvm.emit import (
     memory_type,
     register_type,
 )
-from kgraph.codegen.llvm.gemm_tile import Streams, accumulate, zeros
+from kgraph.codegen.llvm.gemm_tile import LINE, UNROLL, Streams, accumulate, zeros
 from kgraph.codegen.llvm.winograd import multiply, transform
 from kgraph.codegen.llvm.winograd_tiles import Cut, each_tile, emit_reading
+from kgraph.passes.algorithm import LARGE
+
+CHUNK = 32  # channels that large tiles sum at a time: their results are less exact than the sums
 
 
 def emit_pack_winograd(f: Function, spec: WinogradSpec) -> None:
@@ -217,12 +220,27 @@ class _Winograd:
             dtype, shape = spec.dtype, spec.shape(f.target)
             rows = [i * spec.reading().width(f.target) for i in range(height)]
             masks = [None] * shape.vectors
-            streams = Streams(
-                dtype, a, rows, 1, b, shape.columns, shape.lanes, masks, ahead,
-                spec.lines(f.target),
-            )  # fmt: skip
             start = zeros(dtype, height * shape.vectors, shape.lanes)
-            sums = accumulate(f, streams, spec.channels, start)
+
+            def part(first: Operand, count: int) -> tuple[Operand, ...]:
+                """The sums over `count` channels."""
+                lines = spec.lines(f.target)
+                streams = Streams(
+                    dtype, f.offset(a, first, dtype), rows, 1,
+                    f.offset(b, f.mul(first, shape.columns), dtype), shape.columns, shape.lanes,
+                    masks, f.offset_bytes(ahead, f.mul(first, lines * LINE // UNROLL)), lines,
+                )  # fmt: skip
+                return accumulate(f, streams, count, start)
+
+            if spec.tile < LARGE or spec.channels <= CHUNK:
+                sums = part(f.index(0), spec.channels)
+            else:
+                rest = spec.channels % CHUNK
+                with f.carried_loop(0, spec.channels - rest, start, CHUNK, name="chunk") as loop:
+                    loop.next(*map(f.add, loop.values, part(loop.index, CHUNK)))
+                sums = loop.results
+                if rest:
+                    sums = tuple(map(f.add, sums, part(f.index(spec.channels - rest), rest)))
             for i, value in enumerate(sums):
                 row, vector = divmod(i, shape.vectors)
                 place = row * shape.columns + vector * shape.lanes

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 ALGORITHMS = (
-    "direct", *(f"winograd_{m}{form}" for form in ("", "_adjoint") for m in (2, 4, 5)),
-    *(f"winograd_{m}_or_2" for m in (4, 5)),
+    "direct", *(f"winograd_{m}{form}" for form in ("", "_adjoint") for m in (2, 4, 5, 6)),
+    *(f"winograd_{m}_or_2" for m in (4, 5, 6)),
 )  # fmt: skip
 
 

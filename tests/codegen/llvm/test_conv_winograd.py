@@ -245,7 +245,8 @@ def test_what_it_does_not_take():
 
 
 LAYERS = {
-    "conv2d_1": (26, 64, 64, 4),
+    "conv2d_1": (26, 64, 64, 6),
+    "conv2d_1 of four": (26, 64, 64, 4),
     "conv2d_2": (12, 64, 128, 5),
     "conv2d_3": (10, 128, 128, 4),
 }
@@ -253,8 +254,10 @@ LAYERS = {
 DATA = {"random": lambda x: x, "positive": np.abs}
 # Of a tile, up to 128 channels and beyond; docs/numerics.md has them.
 BOUNDS = {
-    ("random", 2): (1e-6, 2e-6), ("random", 4): (2e-6, 5e-6), ("random", 5): (1e-5, None),
-    ("positive", 2): (2e-6, 5e-6), ("positive", 4): (5e-6, 1.2e-5), ("positive", 5): (1.5e-5, None),
+    ("random", 2): (1e-6, 2e-6), ("random", 4): (2e-6, 5e-6),
+    ("random", 5): (1e-5, None), ("random", 6): (1e-5, None),
+    ("positive", 2): (2e-6, 5e-6), ("positive", 4): (5e-6, 1.2e-5),
+    ("positive", 5): (1.5e-5, None), ("positive", 6): (1.5e-5, None),
 }  # fmt: skip
 
 
