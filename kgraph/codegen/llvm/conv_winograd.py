@@ -2,15 +2,16 @@
 
     blocks of tiles    V of a block stays in L2
       tiles            V[point][tile][channel] = B^T d B           (winograd_tiles.py)
-      panels           of features, whose M stays in L2
+      panels           of features, whose M stays in L2; or all together, where V is too large
         points         M[point] = V[point] U[point], a matrix product; tiles of rows: the register
                        tile of gemm_tile.py
         tiles          y = A^T M A through the epilogue
 
-U[panel][point][channel] are the packed weights G g G^T. The adjoint form computes the input
-gradient of a convolution without padding with the tiles of that convolution, which cover its output
-exactly: V = A d A^T of the tiles of x, and B M B^T is added to y, where the tiles of one image
-overlap. So a block has whole images, and the epilogue is a loop over their pixels at the end.
+U[panel][point][channel], or U[point][panel][channel], are the packed weights G g G^T. The adjoint
+form computes the input gradient of a convolution without padding with the tiles of that
+convolution, which cover its output exactly: V = A d A^T of the tiles of x, and B M B^T is added to
+y, where the tiles of one image overlap. So a block has whole images, and the epilogue is a loop
+over their pixels at the end.
 
 The range `lo, hi` counts tiles of all images, or images in the adjoint form; each tile's sums are
 the same whatever the range.
@@ -78,7 +79,8 @@ def emit_pack_winograd(f: Function, spec: WinogradSpec) -> None:
             to = f.offset(turned, f.mul(j, points * lanes), wide)
             for i, value in enumerate(multiply(f, by_rows, values)):
                 f.store_at(f.offset(to, i * lanes, wide), wide, value)
-        row = f.add(f.mul(panel, spec.points * plane), f.mul(channel, shape.columns))
+        step = plane if spec.together(f.target) else spec.points * plane
+        row = f.add(f.mul(panel, step), f.mul(channel, shape.columns))
         packed = f.offset(f.parameter("packed"), f.add(row, start), dtype)
         with f.loop(0, points, name="point") as point:
             source = f.offset(turned, f.mul(point, lanes), wide)
@@ -86,10 +88,11 @@ def emit_pack_winograd(f: Function, spec: WinogradSpec) -> None:
                 f.load_at(f.offset(source, j * points * lanes, wide), wide, lanes)
                 for j in range(columns.dim.taps)
             ]
-            to = f.offset(packed, f.mul(point, len(by_columns) * plane), dtype)
+            apart = spec.group(f.target) * plane
+            to = f.offset(packed, f.mul(point, len(by_columns) * apart), dtype)
             for number, value in enumerate(multiply(f, by_columns, values)):
                 rounded = f.convert(value, wide, dtype)
-                f.store_at(f.offset(to, number * plane, dtype), dtype, rounded)
+                f.store_at(f.offset(to, number * apart, dtype), dtype, rounded)
 
 
 def emit_winograd(module: Module, name: str, spec: WinogradSpec) -> None:
@@ -145,13 +148,13 @@ class _Winograd:
         self._clear_behind(v, count)
         products, write = self._products(), self._write()
         extra = [f.parameter(item) for item, _ in spec.extra]
-        columns = spec.shape(target).columns
-        with f.loop(*panels, name="panel") as panel:
+        columns, group = spec.shape(target).columns, spec.group(target)
+        with f.loop(*panels, group, name="panel") as panel:
             u = f.mul(panel, spec.points * spec.channels * columns)
             f.call(products, [v, f.offset(f.parameter("w"), u, dtype), m, count])
             feature = f.mul(panel, columns)
             with each_tile(f, first, count, spec.cuts()) as tile:
-                source = f.offset(m, f.mul(tile.number, columns), dtype)
+                source = f.offset(m, f.mul(tile.number, group * columns), dtype)
                 place = [tile.image, tile.row, tile.column]
                 f.call(write, [source, f.parameter("y"), *place, feature, *extra])
 
@@ -172,7 +175,9 @@ class _Winograd:
             f.fill_bytes(to, 0, f.mul(behind, width * item_bytes(dtype)))
 
     def _products(self) -> str:
-        """`name(v, u, m, count)`: the products of all points over `count` tiles, for a panel."""
+        """`name(v, u, m, count)`: the products of all points over `count` tiles, for a panel or
+        all.
+        """
         name, spec = f"{self.f.name}.products", self.spec
         shape = spec.shape(self.f.target)
         high, low = spec.heights(self.f.target)
@@ -183,20 +188,24 @@ class _Winograd:
             dtype, target = spec.dtype, f.target
             v_plane, m_plane = spec.planes(target)
             v_width = spec.reading().width(target)
-            size = spec.channels * shape.columns
+            size, group = spec.channels * shape.columns, spec.group(target)
             whole = f.sub(count, f.srem(count, high))
             rest = f.sub(count, whole)
             each = f.sdiv(size, count)
-            with f.loop(0, spec.points, name="point") as point:
+            with (
+                f.loop(0, spec.points, name="point") as point,
+                f.loop(0, group, name="panel") as panel,
+            ):
                 a = f.offset(v, f.mul(point, v_plane), dtype)
-                b = f.offset(u, f.mul(point, size), dtype)
-                c = f.offset(m, f.mul(point, m_plane), dtype)
+                b = f.offset(u, f.mul(f.add(f.mul(point, group), panel), size), dtype)
+                c = f.add(f.mul(point, m_plane), f.mul(panel, shape.columns))
+                c = f.offset(m, c, dtype)
 
                 def rows(
                     first: Operand, height: int, a: Operand = a, b: Operand = b, c: Operand = c
                 ) -> None:
                     source = f.offset(a, f.mul(first, v_width), dtype)
-                    to = f.offset(c, f.mul(first, shape.columns), dtype)
+                    to = f.offset(c, f.mul(first, group * shape.columns), dtype)
                     # While rows pass by the weights of a point, each brings its part of the next's.
                     ahead = f.add(size, f.mul(first, each))
                     f.call(kernels[height], [source, b, to, f.offset(b, ahead, dtype)])
@@ -243,7 +252,7 @@ class _Winograd:
                     sums = tuple(map(f.add, sums, part(f.index(spec.channels - rest), rest)))
             for i, value in enumerate(sums):
                 row, vector = divmod(i, shape.vectors)
-                place = row * shape.columns + vector * shape.lanes
+                place = row * spec.group(f.target) * shape.columns + vector * shape.lanes
                 f.store_at(f.offset(c, place, dtype), dtype, value)
         return name
 
@@ -282,9 +291,9 @@ class _Winograd:
                 height = f.smin(below, rows.tile) if rows.ragged else None
                 transform(f, (sides[0], sides[1]), dtype, load, store, height)
 
-            panel = spec.shape(f.target).columns
-            partial = spec.features % panel > 0
-            width = f.smin(f.sub(spec.features, feature), panel) if partial else f.index(panel)
+            group = spec.group(f.target) * spec.shape(f.target).columns
+            partial = spec.features % group > 0
+            width = f.smin(f.sub(spec.features, feature), group) if partial else f.index(group)
             if spec.features % lanes:
                 f.strips(width, lanes, body, "channel")
             else:

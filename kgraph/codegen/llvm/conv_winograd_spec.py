@@ -68,13 +68,26 @@ class WinogradSpec(ConvSpec):
         """Tiles of a block, a multiple of the register tile's rows."""
         height = self.heights(target)[0]
         each = self.points * (self.reading().width(target) + self.shape(target).columns)
-        room = target.l2 // (each * item_bytes(self.dtype))
-        most = min(room * 3 // 4, MOST_TILES)
+        each, least, most = each * item_bytes(self.dtype), target.l2 // 4, target.l2 * 3 // 4
+        packed = self.packed_bytes(target)
+        room = max(least, most - packed) if packed <= target.l2 else most
+        tiles = min(room // each, MOST_TILES)
         if self.alone:
-            most = min(room // 4, -(-self.tiles // height) * height)
-        elif self.packed_bytes(target) > target.l2:
-            most = STREAMED_TILES
-        return max(1, most // height) * height
+            tiles = min(least // each, -(-self.tiles // height) * height)
+        elif self.together(target):
+            tiles = STREAMED_TILES
+        return max(1, tiles // height) * height
+
+    def together(self, target: Target) -> bool:
+        """Whether all panels meet V at a point, and M has all of them: where weights are more than
+        L2 keeps, and V is more than can be read again for each panel.
+        """
+        v = self.points * MOST_TILES * self.reading().width(target) * item_bytes(self.dtype)
+        return not self.alone and self.packed_bytes(target) > target.l2 < 2 * v
+
+    def group(self, target: Target) -> int:
+        """Panels of M."""
+        return self.panels(target) if self.together(target) else 1
 
     def heights(self, target: Target) -> tuple[int, int]:
         """Rows of the two register tiles."""
@@ -126,7 +139,7 @@ class WinogradSpec(ConvSpec):
     def planes(self, target: Target) -> tuple[int, int]:
         """Elements between the planes of V and of M."""
         rows = self.rows(target)
-        m_width = self.shape(target).columns
+        m_width = self.group(target) * self.shape(target).columns
         return rows * self.reading().width(target) + SKEW, rows * m_width + SKEW
 
     def scratch_bytes(self, target: Target) -> int:
