@@ -24,7 +24,9 @@ def as_body(op: Op) -> Function:
 
 @lowers(Reshape, AssumeShape)
 def lower_view(frame: Frame, op: Op) -> None:
-    """Nothing: the plan gave the result the operand's memory."""
+    """The plan gave the result the operand's memory, unless that is a constant's."""
+    if op.result not in frame.pointers:
+        frame.pointers[op.result] = frame.pointer(op.operands[0])
 
 
 @lowers(Constant)
