@@ -18,6 +18,7 @@ from kgraph.passes.gates import FuseGates
 from kgraph.passes.hoist import HoistSteps
 from kgraph.passes.layout import ChannelsLast
 from kgraph.passes.outline import Outline
+from kgraph.passes.prologues import FusePrologues
 from kgraph.passes.rows import FuseRows
 from kgraph.passes.scans import MergeScans
 from kgraph.passes.share import ShareSteps
@@ -96,5 +97,6 @@ def llvm_pipeline(
         Decompose(keep=LLVM_KEEPS),  # other moments of a block, and those outside of regions
         Fuse(),  # it makes kernels of what is left
         FuseRows(),  # it joins some of these kernels
+        FusePrologues(),  # of loops that no other kernel took in
         FuseGates(),  # last: it joins two of these kernels, none of them of rows
     )

@@ -19,6 +19,7 @@ from kgraph.passes.gates import FuseGates
 from kgraph.passes.hoist import HoistSteps
 from kgraph.passes.layout import ChannelsLast
 from kgraph.passes.outline import Outline
+from kgraph.passes.prologues import FusePrologues
 from kgraph.passes.rows import FuseRows
 from kgraph.passes.scans import MergeScans
 from kgraph.passes.share import ShareSteps
@@ -53,6 +54,7 @@ FILES: dict[str, tuple[Pass, float]] = {
     "rows.kg": (FuseRows(), 0),
     "gates.kg": (FuseGates(), 0),
     "crop.kg": (CropConvolutions(), 1e-6),
+    "prologues.kg": (FusePrologues(), 0),
     "outline.kg": (Outline(), 1e-6),
     "pixels.kg": (Outline(), 1e-5),
     "specialize.kg": (FoldScales(), 1e-5),

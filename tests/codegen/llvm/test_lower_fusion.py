@@ -403,3 +403,44 @@ def test_what_an_epilogue_reads_is_asked_for(turned: bool, asked: bool) -> None:
     fn = _fused(b.function(b.erf(b.add(product, b.transpose(z, (1, 0)) if turned else z))))
     assert ("@llvm.prefetch" in lower(fn, host()).text) == asked
     check(fn, _arrays(fn, batch=19), 1e-5)  # erf sees the rounding of sums some 60 large
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("height", [7, symbol("height")])
+@pytest.mark.parametrize("follow", [False, True])
+def test_depthwise_convolutions_behind_a_loop(dtype: str, height: object, follow: bool) -> None:
+    """Zeros of the padding are not what the loop makes of zero."""
+    b = Builder()
+    x = _param(b, batch, height, 6, 20, dtype=dtype)
+    shift, w = _param(b, 20, dtype=dtype), _param(b, 3, 3, 1, 20, dtype=dtype)
+    loop = Builder()
+    inner = [loop.param(label, v.type) for label, v in (("x", x), ("shift", shift))]
+    moved = loop.add(inner[0], loop.broadcast_in_dim(inner[1], x.shape, (3,)))
+    made = loop.maximum(moved, loop.splat(0.5, x.type))
+    kernel = loop.param("w", w.type)
+    once = ((1, 1), (1, 1))
+    y = loop.convolution(
+        made, kernel, "b01f_01io->b01f", (2, 1), once, *once, (False, False), 20, 1
+    )
+    if follow:
+        y = loop.multiply(y, loop.broadcast_in_dim(inner[1], y.shape, (3,)))
+    fn = b.function(b.append(Fusion((x, shift, w), loop.function(y)))[0])
+    for n, rows in ((1, 7), (3, 7 if height == 7 else 4)):
+        check(fn, _arrays(fn, batch=n, height=rows))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_gradient_of_a_depthwise_kernel_behind_a_loop(dtype: str) -> None:
+    b = Builder()
+    x, dy = (_param(b, batch, 7, 6, 20, dtype=dtype) for _ in "xy")
+    shift = _param(b, 20, dtype=dtype)
+    loop = Builder()
+    inner = [loop.param(label, v.type) for label, v in (("x", x), ("shift", shift), ("dy", dy))]
+    made = loop.exponential(loop.add(inner[0], loop.broadcast_in_dim(inner[1], x.shape, (3,))))
+    once = ((1, 1), (1, 1))
+    dw = loop.convolution(
+        made, inner[2], "f01b_i01o->01bf", (1, 1), once, *once, (False, False), 1, 20
+    )
+    fn = b.function(b.append(Fusion((x, shift, dy), loop.function(dw)))[0])
+    for n in (1, 5):
+        check(fn, _arrays(fn, batch=n), 1e-2 if dtype == "bfloat16" else 1e-5)

@@ -16,6 +16,7 @@ from kgraph.codegen.llvm.lower.convolution_weights import Weights
 from kgraph.codegen.llvm.lower.dot import dot_scratch, dot_slab, lower_dot
 from kgraph.codegen.llvm.lower.epilogue import Contraction, Epilogue, launch_rest, sum_bytes
 from kgraph.codegen.llvm.lower.frame import Frame
+from kgraph.codegen.llvm.lower.loops import Loop
 from kgraph.codegen.llvm.lower.product import Product
 from kgraph.codegen.llvm.lower.sides import Copies
 from kgraph.codegen.llvm.lower.table import lowers, wants_scratch, wants_slab
@@ -57,7 +58,8 @@ def lower_contraction(frame: Frame, op: Op, hero: Op) -> None:
 
 @dataclass(frozen=True)
 class _Choice:
-    """Who computes a convolution, and the bytes of scratch for packed weights or partial sums."""
+    """Who computes a convolution, and the bytes of scratch for packed weights, for partial sums or
+    for the input behind a prologue."""
 
     forward: Forward | None
     weights: Weights | None
@@ -69,11 +71,14 @@ class _Choice:
         hero = contraction.hero
         assert isinstance(hero, Convolution)
         weights = Weights.of(hero, target)
+        prologue = contraction.prologue
         if weights is not None:
-            return _Choice(None, weights, None, weights.scratch())
+            return _Choice(None, weights.with_prologue(prologue), None, weights.scratch())
         forward = Forward.of(hero, target, "")
         if forward is None:
-            return _Choice(None, None, None, 0)
+            image = 0 if prologue is None else aligned(hero.lhs.type.nbytes)
+            return _Choice(None, None, None, image)
+        forward = forward.with_prologue(prologue)
         epilogue = None if contraction.plain else forward_epilogue(contraction, forward)
         if epilogue is not None:
             result = contraction.outputs[contraction.primary].dtype
@@ -88,6 +93,8 @@ def _lower_convolution(frame: Frame, contraction: Contraction, op: Op) -> None:
     choice = _Choice.of(contraction, frame.target)
     operands = [frame.pointer(v) for v in contraction.operands]
     outputs = [frame.pointer(v) for v in contraction.outputs]
+    prologue = contraction.prologue
+    more = [frame.pointer(v) for v in prologue.inputs[1:]] if prologue is not None else []
     scratch = frame.scratches.get(op)
     separate = not contraction.plain and choice.epilogue is None
     target, packed = outputs[contraction.primary], scratch
@@ -96,7 +103,7 @@ def _lower_convolution(frame: Frame, contraction: Contraction, op: Op) -> None:
         target = scratch
         packed = f.offset_bytes(scratch, frame.size(aligned(sum_bytes(contraction))))
     if choice.weights is not None:
-        choice.weights.launch(frame, operands, packed, target, frame.fresh.get(op))
+        choice.weights.launch(frame, operands, packed, target, frame.fresh.get(op), more)
     elif choice.forward is not None:
         panels = frame.panels(op)
         if panels is None:
@@ -106,8 +113,12 @@ def _lower_convolution(frame: Frame, contraction: Contraction, op: Op) -> None:
         assert packed is not None
         others = [frame.pointer(v) for v in contraction.inputs] if choice.epilogue else []
         others += outputs if choice.epilogue else []
-        choice.forward.launch(frame, choice.epilogue, operands, packed, others, target)
+        choice.forward.launch(frame, choice.epilogue, operands, packed, more + others, target)
     else:
+        if prologue is not None:  # here as a loop of its own
+            assert packed is not None
+            Loop.of(prologue.body, frame.target).launch(frame, [operands[0], *more], [packed])
+            operands[0] = packed
         launch_plain(frame, hero, operands, target)
     if separate:
         launch_rest(frame, contraction, target)

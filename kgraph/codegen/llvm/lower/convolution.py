@@ -16,7 +16,7 @@ from kgraph.codegen.llvm.conv_match import match_convolution
 from kgraph.codegen.llvm.conv_weights import WeightsSpec
 from kgraph.codegen.llvm.conv_winograd_spec import WinogradSpec
 from kgraph.codegen.llvm.emit import Operand
-from kgraph.codegen.llvm.lower.epilogue import Contraction, Epilogue
+from kgraph.codegen.llvm.lower.epilogue import Contraction, Epilogue, Prologue
 from kgraph.codegen.llvm.lower.frame import Frame, Kernel
 from kgraph.codegen.llvm.lower.product import TILE
 from kgraph.codegen.llvm.target import Target
@@ -53,6 +53,7 @@ class Forward:
         units: rows of output that a tile computes.
         images: the batch.
         single: how a batch of one is computed, if otherwise.
+        prologue: what is done to the input.
     """
 
     op: Convolution
@@ -60,6 +61,7 @@ class Forward:
     units: Size
     images: Size
     single: Forward | None = None
+    prologue: Prologue | None = None
 
     @staticmethod
     def of(op: Convolution, target: Target, result: str, alone: bool = False) -> Forward | None:
@@ -100,10 +102,17 @@ class Forward:
         """The same with what follows it; `result` is the dtype that is stored."""
         spec = replace(
             self.spec, result=result, epilogue=epilogue.hook, inline_epilogue=epilogue.inline,
-            extra=epilogue.extra,
+            extra=(*self.spec.extra, *epilogue.extra),
         )  # fmt: skip
         single = self.single and self.single.with_epilogue(epilogue, result)
         return replace(self, spec=spec, single=single)
+
+    def with_prologue(self, prologue: Prologue | None) -> Forward:
+        """The same behind what is done to its input."""
+        if prologue is None:
+            return self
+        spec = replace(self.spec, prologue=prologue.hook, extra=prologue.extra)
+        return replace(self, spec=spec, prologue=prologue)
 
     def packed_bytes(self, target: Target) -> int:
         """Of the packed weights."""
@@ -134,6 +143,7 @@ class Forward:
         return (
             "conv", self.op.algorithm, alone, dims, s.channels, s.features, s.groups, s.dtype,
             s.result, s.x_strides, s.w_strides, s.y_strides, s.inline_epilogue, s.extra,
+            self.prologue and self.prologue.key(),
         )  # fmt: skip
 
     def tiles(self) -> Size:
@@ -189,8 +199,10 @@ class Forward:
 
     def _launch_pack(self, frame: Frame, weights: Operand, packed: Operand) -> None:
         names = frame.kernels.names
-        plain = replace(self.spec, epilogue=None, extra=(), inline_epilogue=False, result="")
-        pack_key = ("pack", replace(self, spec=plain).key())
+        plain = replace(
+            self.spec, epilogue=None, prologue=None, extra=(), inline_epilogue=False, result=""
+        )
+        pack_key = ("pack", replace(self, spec=plain, prologue=None).key())
         if pack_key not in names:
             names[pack_key] = emit_pack_weights(frame.module, frame.kernels.named("pack"), plain)
         pack = names[pack_key]
@@ -209,7 +221,9 @@ class Forward:
         others = k.arguments[4:]
         lo = f.mul(k.index, each)
         hi = f.smin(f.add(lo, each), k.size(self.spec.units(self.images)))
-        call = [x, w, y, k.slab, lo, hi]
+        before = len(self.prologue.inputs) - 1 if self.prologue else 0
+        call = [x, w, y, k.slab, lo, hi, *others[:before]]
+        others = others[before:]
         if epilogue is not None:
             places = len(epilogue.contraction.inputs)
             call += epilogue.arguments(others[:places], others[places:], k, f.index(0))

@@ -16,6 +16,7 @@ from kgraph.codegen.llvm.emit import Operand
 from kgraph.codegen.llvm.gemm_tile import compute_dtype
 from kgraph.codegen.llvm.lower.combine import launch_combine
 from kgraph.codegen.llvm.lower.convolution import size_of, spec_of
+from kgraph.codegen.llvm.lower.epilogue import Prologue
 from kgraph.codegen.llvm.lower.frame import Code, Frame, Kernel
 from kgraph.codegen.llvm.lower.product import TILE
 from kgraph.codegen.llvm.lower.tiling import divided_up
@@ -46,6 +47,14 @@ class Weights:
     images: Size
     least: int
     chunks: int
+    prologue: Prologue | None = None
+
+    def with_prologue(self, prologue: Prologue | None) -> Weights:
+        """The same behind what is done to its input."""
+        if prologue is None:
+            return self
+        conv = replace(self.spec.conv, prologue=prologue.hook, extra=prologue.extra)
+        return replace(self, spec=replace(self.spec, conv=conv), prologue=prologue)
 
     @staticmethod
     def of(op: Convolution, target: Target) -> Weights | None:
@@ -71,6 +80,7 @@ class Weights:
         return (
             "weights", self.op.algorithm, tuple(map(astuple, s.dims)), s.channels, s.features,
             s.groups, s.dtype, s.x_strides, s.w_strides, s.y_strides, self.spec.by_panels,
+            self.prologue and self.prologue.key(),
         )  # fmt: skip
 
     def scratch(self) -> Size:
@@ -85,7 +95,7 @@ class Weights:
 
     def launch(
         self, frame: Frame, operands: Sequence[Operand], scratch: Operand | None, target: Operand,
-        fresh: Operand | None,
+        fresh: Operand | None, more: Sequence[Operand] = (),
     ) -> None:  # fmt: skip
         """Sums of chunks, then their sum.
 
@@ -112,7 +122,7 @@ class Weights:
             tiles = f.select(frame.in_order(), tiles, panels)
         frame.launch(
             ("weights", name, str(self.images)), "weights",
-            [*operands, scratch, f.index(1) if fresh is None else fresh, tiles], tiles,
+            [*operands, scratch, f.index(1) if fresh is None else fresh, tiles, *more], tiles,
             lambda k: self.write(k, name), self.op.lhs.type.symbols,
         )  # fmt: skip
         if self.chunks == 1:
@@ -125,7 +135,7 @@ class Weights:
     def write(self, k: Kernel, name: str) -> None:
         """Writes the kernel: the sums of one chunk, or of some panels."""
         f = k.f
-        x, dy, scratch, fresh, tiles = k.arguments
+        x, dy, scratch, fresh, tiles, *more = k.arguments
         size, dtype = int(self.op.result.type.size), compute_dtype(self.op.result.dtype)
         nbytes = 8 if dtype.endswith("64") else 4
         images = k.size(self.images)
@@ -137,7 +147,7 @@ class Weights:
             with f.when(f.compare("NE", fresh, 0)), f.loop(0, size, conv.features, "row") as row:
                 start = f.offset(scratch, f.add(row, first), dtype)
                 f.fill_bytes(start, 0, f.mul(f.sub(last, first), nbytes))
-            f.call(name, [x, dy, scratch, k.slab, lo, hi, images])
+            f.call(name, [x, dy, scratch, k.slab, lo, hi, images, *more])
             return
         sums = f.offset(scratch, f.mul(k.index, size), dtype)
         with f.when(f.compare("NE", fresh, 0)):
@@ -145,4 +155,4 @@ class Weights:
         chunk = self.chunk(k)
         lo = f.smin(f.mul(k.index, chunk), images)
         hi = f.smin(f.add(lo, chunk), images)
-        f.call(name, [x, dy, sums, k.slab, lo, hi])
+        f.call(name, [x, dy, sums, k.slab, lo, hi, *more])

@@ -1,4 +1,4 @@
-"""Contractions with elementwise work on their sums, while these are in registers.
+"""Contractions with elementwise work on their sums, while these are in registers, and on an input.
 
 `Epilogue` is the part of a fusion body behind its contraction, as the hook that the generators of
 gemm.py and conv.py call with a vector of sums and its row and column. The values it needs besides
@@ -18,7 +18,7 @@ from kgraph.codegen.llvm.lower.index import ALWAYS, ZERO, Axis, Guard
 from kgraph.codegen.llvm.lower.keys import body_key, body_symbols
 from kgraph.codegen.llvm.lower.loops import Loop, is_long
 from kgraph.codegen.llvm.lower.space import Space, space_of
-from kgraph.ir import Builder, Fact, Op, Size, TensorType, Value
+from kgraph.ir import Builder, Fact, Op, Param, Size, TensorType, Value
 from kgraph.ir import Function as Graph
 from kgraph.ir.ops.contract import DotGeneral
 from kgraph.ir.ops.control import Fusion
@@ -27,6 +27,69 @@ from kgraph.passes.pointwise import as_product, labels_of
 
 _STREAMS = 1  # arrays of the result's size that are read besides
 _INLINE = 5  # elementwise ops that are written out for every accumulator
+
+
+def _closure(body: Graph, wanted: Sequence[Value], known: Sequence[Value]) -> list[Op]:
+    """The ops that make some values from the parameters and from what is known."""
+    found: set[Op] = set()
+    pending = [v for v in wanted if v not in known]
+    while pending:
+        op = pending.pop().op
+        if op not in found and not isinstance(op, Param):
+            found.add(op)
+            pending += [v for v in op.operands if v not in known]
+    return [op for op in body.ops if op in found]
+
+
+@dataclass(frozen=True)
+class Prologue:
+    """What is done to the left operand while it is copied.
+
+    Attributes:
+        body: of an array of its shape, then of vectors of channels and of numbers.
+        inputs: in memory, the array first.
+    """
+
+    body: Graph
+    inputs: tuple[Value, ...]
+
+    @staticmethod
+    def of(op: Fusion, lhs: Value, ops: Sequence[Op]) -> tuple[Prologue, Value]:
+        """And the parameter of the fusion's body that is the array."""
+        read = [p for p in op.body.params if any(p in x.operands for x in ops)]
+        read.sort(key=lambda p: p.shape != lhs.shape)
+        b = Builder()
+        inner = {p: b.param(f"p{i}", p.type) for i, p in enumerate(read)}
+        for x in ops:
+            made = b.append(x.with_operands(tuple([inner[v] for v in x.operands])))
+            inner.update(zip(x.results, made, strict=True))
+        outer = dict(zip(op.body.params, op.inputs, strict=True))
+        body = b.function(inner[lhs])
+        return Prologue(body, tuple([outer[p] for p in read])), read[0]
+
+    def key(self) -> Hashable:
+        """Of the hook."""
+        return body_key(self.body)
+
+    @property
+    def extra(self) -> tuple[tuple[str, Type], ...]:
+        """The further parameters."""
+        return tuple([(f"p{i}", PTR) for i in range(1, len(self.inputs))])
+
+    def hook(
+        self, f: Function, pixel: Operand, channel: Operand, value: Operand, mask: Operand | None
+    ) -> Operand:
+        """What is used for a vector of channels."""
+        array, *others = self.body.params
+        pointers = {p: f.parameter(f"p{i}") for i, p in enumerate(others, start=1)}
+        evaluator = Evaluator(Code(f, {}), self.body, pointers, value.lanes)
+        index = (ZERO,) * (array.type.rank - 1) + (Axis(channel, 1),)
+        guard = Guard(lanes=mask)
+        compute = compute_dtype(array.dtype)
+        evaluator.give(array, index, guard, f.convert(value, compute, array.dtype))
+        (found,) = evaluator.values(self.body.results, index, guard)
+        found = found if found.lanes == value.lanes else f.splat(found, value.lanes)
+        return f.convert(found, array.dtype, compute)
 
 
 @dataclass(frozen=True)
@@ -40,6 +103,7 @@ class Contraction:
         inputs: of the body, in memory.
         outputs: the results in memory.
         labels: of a product: "item", "left" or "right" for each dim of the result.
+        prologue: what is done to the first operand.
     """
 
     hero: Op
@@ -48,6 +112,7 @@ class Contraction:
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     labels: tuple[str, ...]
+    prologue: Prologue | None = None
 
     @staticmethod
     def of(op: Op, hero: Op) -> Contraction:
@@ -59,20 +124,24 @@ class Contraction:
             return Contraction(chief, op.operands, b.function(result), (), op.results, labels)
         assert isinstance(op, Fusion)
         outer = dict(zip(op.body.params, op.inputs, strict=True))
+        before = _closure(op.body, hero.operands[:1], ())
+        after = _closure(op.body, op.body.results, (hero.results[0],))
         inner: dict[Value, Value] = {}
         inputs: list[Value] = []
         for p in op.body.params:
-            if any(p in x.operands for x in op.body.ops if x is not hero) or p in op.body.results:
+            if any(p in x.operands for x in after) or p in op.body.results:
                 inner[p] = b.param(f"x{len(inputs)}", p.type)
                 inputs.append(outer[p])
         inner[hero.result] = b.param("sum", hero.result.type)
-        for x in op.body.ops:
-            if x is not hero:
-                made = b.append(x.with_operands(tuple([inner[v] for v in x.operands])))
-                inner.update(zip(x.results, made, strict=True))
+        for x in after:
+            made = b.append(x.with_operands(tuple([inner[v] for v in x.operands])))
+            inner.update(zip(x.results, made, strict=True))
         body = b.function(*[inner[v] for v in op.body.results])
-        operands = tuple([outer[v] for v in hero.operands])
-        return Contraction(chief, operands, body, tuple(inputs), op.results, labels)
+        prologue, lhs = None, hero.operands[0]
+        if before:
+            prologue, lhs = Prologue.of(op, lhs, before)
+        operands = tuple([outer[v] for v in (lhs, *hero.operands[1:])])
+        return Contraction(chief, operands, body, tuple(inputs), op.results, labels, prologue)
 
     @property
     def type(self) -> TensorType:
