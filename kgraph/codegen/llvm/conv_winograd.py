@@ -97,7 +97,7 @@ def emit_pack_winograd(f: Function, spec: WinogradSpec) -> None:
 
 def emit_winograd(module: Module, name: str, spec: WinogradSpec) -> None:
     """Defines the function of `spec.parameters()`."""
-    with module.function(name, spec.parameters(), cold=True) as f:
+    with module.function(name, spec.parameters()) as f:
         _Winograd(module, f, spec).emit()
 
 
@@ -183,7 +183,7 @@ class _Winograd:
         high, low = spec.heights(self.f.target)
         kernels = {height: self._tile(height) for height in (high, low)}
         head = [("v", PTR), ("u", PTR), ("m", PTR), ("count", I64)]
-        with self.module.function(name, head, internal=True, cold=True) as f:
+        with self.module.function(name, head, internal=True) as f:
             v, u, m, count = f.parameters
             dtype, target = spec.dtype, f.target
             v_plane, m_plane = spec.planes(target)

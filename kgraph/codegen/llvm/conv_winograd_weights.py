@@ -89,7 +89,7 @@ class WinogradWeights(WeightsSpec):
 
 def emit_winograd_weights(module: Module, name: str, spec: WinogradWeights) -> str:
     """Defines the function `name` with `spec.parameters()`, no result; returns its name."""
-    with module.function(name, spec.parameters(), cold=True) as f:
+    with module.function(name, spec.parameters()) as f:
         _Weights(module, f, spec).emit()
     return name
 
@@ -137,7 +137,7 @@ class _Weights:
         conv, dtype, shape = spec.winograd, spec.winograd.dtype, spec.winograd.shape(self.f.target)
         tile, turn = self._tile(shape), self._turn(shape)
         head = [("v", PTR), ("z", PTR), ("half", PTR), ("count", I64), ("first", I1)]
-        with self.module.function(name, head, internal=True, cold=True) as f:
+        with self.module.function(name, head, internal=True) as f:
             v, z, half, count, first = f.parameters
             v_plane, z_plane, t_plane = spec.planes(f.target)
             rows, columns = conv.cuts()

@@ -35,6 +35,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Protocol, final
 
 from kgraph.codegen.llvm.block import ALLOWED_SYMBOLS
@@ -161,12 +162,21 @@ class Parts(Protocol):
         """Takes a part."""
 
 
+@dataclass
+class _Part:
+    """The names and texts of functions, and their lines."""
+
+    functions: list[tuple[str, str]] = field(default_factory=list)
+    length: int = 0
+
+
 class Module:
     """A module being written: functions and global constants for one target.
 
-    With `parts`, it comes in parts: each is handed on as soon as it is long enough, and `text`
-    gives the last. Internal functions are then named by what they do, so that programs can share
-    their code. Global variables are constants of each part, also named by what they are.
+    With `parts`, it comes in parts: each is handed on as soon as it is long enough, and `last`
+    gives the last. Functions that are compiled fast have parts of their own. Internal functions are
+    then named by what they do, so that programs can share their code. Global variables are
+    constants of each part, also named by what they are.
     """
 
     def __init__(self, target: Target, parts: Parts | None = None) -> None:
@@ -175,8 +185,7 @@ class Module:
         self.signatures: dict[str, tuple[tuple[Type, ...], Type]] = {}
         self.private: set[str] = set()  # names whose functions are internal, whoever writes them
         self._parts = parts
-        self._functions: list[tuple[str, str]] = []  # name and text, of the part being written
-        self._length = 0
+        self._written = {False: _Part(), True: _Part()}  # the latter: cold ones, if it has parts
         self._globals: dict[str, str] = {}
         # Of functions that nobody outside calls by name: those that are written once for several.
         self._bodies: dict[tuple[Type, str], str] = {}
@@ -220,12 +229,14 @@ class Module:
             self.signatures[written] = self.signatures[name]
         if internal and self._parts is not None and self._parts.has(written):
             return
-        if self._parts is not None and self._length > _PART:
-            self._parts.add(self.text())
-            self._functions, self._length = [], 0
+        apart = cold and self._parts is not None
+        part = self._written[apart]
+        if self._parts is not None and part.length > _PART:
+            self._parts.add(self._text(part.functions))
+            self._written[apart] = part = _Part()
         linkage = f"{self._linkage} " if internal else ""
-        self._functions.append((written, f"define {linkage}{returns.text} @{written}{text}"))
-        self._length += function.length
+        part.functions.append((written, f"define {linkage}{returns.text} @{written}{text}"))
+        part.length += function.length
 
     def _name_of(self, name: str, returns: Type, body: str) -> str:
         """Of an internal function, as it is written: that of the first equal one; in parts a digest
@@ -248,8 +259,18 @@ class Module:
 
     def text(self) -> str:
         """The module, or what was not handed on of it."""
-        used = {name for _, text in self._functions for name in _NAMES.findall(text)}
-        used -= {name for name, _ in self._functions}
+        return self._text([*self._written[False].functions, *self._written[True].functions])
+
+    def last(self) -> str:
+        """The last part, of cold functions, when the others are handed on; without parts all."""
+        if self._parts is not None and self._written[False].functions:
+            self._parts.add(self._text(self._written[False].functions))
+            self._written[False] = _Part()
+        return self.text()
+
+    def _text(self, functions: Sequence[tuple[str, str]]) -> str:
+        used = {name for _, text in functions for name in _NAMES.findall(text)}
+        used -= {name for name, _ in functions}
         elsewhere = sorted(used & self.signatures.keys())
         lines = [
             *self._head(),
@@ -258,7 +279,7 @@ class Module:
             *sorted(line for line in self.declarations if _NAMES.findall(line)[0] in used),
             *(self._declaration(name) for name in elsewhere),
             "",
-            *("\n" + text for _, text in self._functions),
+            *("\n" + text for _, text in functions),
             "",
             *self._tail(),
         ]

@@ -219,7 +219,7 @@ def lower(
         lower_body(frame, fn, plan, params, results, base, stages)
     watch = probes or finder
     found = () if watch is None else watch.finish()
-    return Lowered(module.text(), arena, slab_of(fn, target), found)
+    return Lowered(module.last(), arena, slab_of(fn, target), found)
 
 
 def lower_prepare(
@@ -239,7 +239,7 @@ def lower_prepare(
         known = [*params, *results]
         for item, pointer in zip(panels, pointers[ends[1] :], strict=True):
             item.packing.launch(frame, known[item.source], pointer)
-    return Lowered(module.text(), plan.arena, slab_of(early, target))
+    return Lowered(module.last(), plan.arena, slab_of(early, target))
 
 
 @contextmanager

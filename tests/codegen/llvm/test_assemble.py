@@ -104,3 +104,23 @@ def test_what_llvm_refuses_on_a_thread_is_an_error():
         assembler.add("define void @broken() { nonsense }")
         with pytest.raises(AssemblyError, match="nonsense"):
             assembler.finish()
+
+
+def test_what_is_compiled_fast_has_a_part_of_its_own():
+    """And calls the rest, whichever of the two is written first."""
+    with Recorded(host(), 1) as assembler:
+        module = Module(host(), assembler)
+        for name, factor, cold in (("slow", 3, True), ("quick", 5, False), ("entry", 7, True)):
+            with module.function(name, [("n", I64)], I64, name != "entry", cold=cold) as f:
+                value = f.mul(f.parameter("n"), factor)
+                if cold and name == "entry":
+                    value = f.add(f.call("slow", [value]), f.call("quick", [value]))
+                f.ret(value)
+        assembler.add(module.last())
+        code = assembler.finish()
+    quick, fast = assembler.parts
+    assert (quick.count("define "), quick.count(" #0 {")) == (1, 1)
+    assert (fast.count("define "), fast.count(" #0 {")) == (2, 0)
+    loaded = load(code, ("entry",))
+    run = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(loaded.address("entry"))
+    assert run(2) == 2 * 7 * (3 + 5)
