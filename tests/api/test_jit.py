@@ -252,11 +252,3 @@ def test_jvp() -> None:
     wanted = jax.jvp(lambda x, y: jnp.sin(x) * y, (X, X), tangents)
     for found, value in zip(ops.jvp(g, (X, X), tangents), wanted, strict=True):
         np.testing.assert_allclose(found, value, 1e-5, 1e-6)
-
-
-def test_a_constant_of_the_batch() -> None:
-    """An array of the program's own meets the batch, whose size it then says, in a region too."""
-    weights = np.arange(12, dtype="float32").reshape(4, 3)
-    found = kgraph.jit(kgraph.grad(lambda x: ops.sum(ops.square(ops.exp(x) * weights))))
-    x = np.zeros((4, 3), "float32")
-    np.testing.assert_allclose(found(x), 2 * weights**2)

@@ -51,6 +51,9 @@ KERNELS: list[tuple[Build, str]] = [
     (conv(padding="same", strides=2), "f32[2,31,29,3] f32[7,7,3,19]"),
     (conv(padding="same", dilation_rate=2), "f32[2,13,15,6] f32[3,3,6,7]"),
     (conv(padding="same"), "f32[2,13,15,6] f32[3,3,2,9]"),  # three groups
+    (conv(padding="same"), "f32[2,13,15,24] f32[3,3,4,24]"),  # six of them, in vectors of several
+    (conv(), "f32[2,13,11,35] f32[3,3,35,3]"),
+    (conv(padding="same", strides=2), "f32[2,19,21,33] f32[5,5,33,2]"),
     (conv(padding="same"), "f32[2,45,7] f32[3,7,13]"),
     (conv(padding="same"), "f32[2,7,6,5,3] f32[3,3,3,3,5]"),
     (lambda x, w: ops.conv_transpose(x, w, 2, "same"), "f32[2,7,9,5] f32[3,3,11,5]"),
