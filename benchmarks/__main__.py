@@ -16,6 +16,7 @@ LATENCY = ("call", "convnet", "mlp", "lstm", "mobilenet")
 COMPILED = ("convnet", "mlp", "lstm", "transformer", "mobilenet")
 FITTED = ("convnet", "mlp")
 QUICK = ("convnet", "mlp", "lstm", "transformer")
+PLOTTED = ("infer", "train", "latency")
 SIZES = [2**i for i in range(10)]
 KERAS = ("kgraph", "keras")
 TORCH = ("kgraph", "torch")
@@ -160,6 +161,8 @@ def arguments() -> argparse.Namespace:
         asked.rows, asked.modes, asked.threads = QUICK, ("infer", "train"), [1]
         asked.turns, asked.seconds = 3, 0.2
     asked.effort = Effort(asked.turns, asked.seconds)
+    if asked.plot and not any(mode in asked.modes for mode in PLOTTED):
+        parser.error(f"--plot draws the ratios of {', '.join(PLOTTED)}; choose one of these modes")
     return asked
 
 
@@ -175,7 +178,7 @@ def main() -> None:
     if asked.plot:
         from benchmarks.plot import draw
 
-        draw(found, asked.plot)
+        draw({mode: found[mode] for mode in PLOTTED if found.get(mode)}, asked.plot)
 
 
 if __name__ == "__main__":

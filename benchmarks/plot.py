@@ -7,16 +7,15 @@ from matplotlib import pyplot
 
 
 def draw(found: dict[str, list[dict[str, Any]]], path: Path) -> None:
-    """One panel for each mode that compares networks with all peers."""
-    modes = [mode for mode in ("infer", "train", "latency") if found.get(mode)]
+    """One panel for each mode, of those that compare networks with all peers."""
     figure, panels = pyplot.subplots(
-        1, len(modes), figsize=(5 * len(modes), 4), layout="constrained", squeeze=False
+        1, len(found), figsize=(5 * len(found), 4), layout="constrained", squeeze=False
     )
-    for mode, panel in zip(modes, panels[0], strict=True):
-        rows = [row for row in found[mode] if row["ratio"]]
+    for (mode, measured), panel in zip(found.items(), panels[0], strict=True):
+        rows = [row for row in measured if row["ratio"]]
         threads = sorted({row["threads"] for row in rows})
         names = list(dict.fromkeys(row["name"] for row in rows))
-        height = 0.8 / len(threads)
+        height = 0.8 / max(len(threads), 1)  # none where nobody was compared with
         for i, count in enumerate(threads):
             mine = [row for row in rows if row["threads"] == count]
             places = [names.index(row["name"]) + i * height for row in mine]

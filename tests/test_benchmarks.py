@@ -84,3 +84,10 @@ def test_errors_are_relative() -> None:
     assert relative_error(found, wanted) == pytest.approx(0.1)
     with pytest.raises(ValueError, match="differ in"):
         relative_error({}, wanted)
+
+
+def test_a_plot_without_ratios_is_refused_before_anything_is_measured() -> None:
+    command = [sys.executable, "-m", "benchmarks", "--modes", "batches", "--plot", "table.svg"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 2
+    assert "--plot draws the ratios of infer, train, latency" in done.stderr
