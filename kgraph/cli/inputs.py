@@ -42,7 +42,7 @@ def made_up(fn: Function, sizes: Mapping[str, int], first: int = 0) -> list[Any]
 
 
 def _bound(p: Value, used: Mapping[Value, list[Op]], sizes: Mapping[str, int]) -> int:
-    """The least size that is indexed by a parameter, or by what integer ops make of it, or 1."""
+    """The least size that is indexed by a parameter, or by numbers that are made of it, or 1."""
     found: list[int] = []
     seen = {p}
     pending = [p]

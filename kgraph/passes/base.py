@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, dataclass_transform
 
@@ -121,6 +121,22 @@ def replace_ops(fn: Function, replace: Callable[[Op], Op]) -> Function:
     if not changed:
         return fn
     return Function(fn.params, tuple(ops), tuple(env[v] for v in fn.results), fn.name)
+
+
+def exchanged(fn: Function, made: Mapping[Op, Op]) -> Function:
+    """`fn` with ops exchanged for others with the same results, over any values of `fn`.
+
+    What the others do not read is left behind, dead.
+    """
+    env = {p: p for p in fn.params}
+    ops = []
+    for op in fn.ops:
+        new = made.get(op, op)
+        operands = tuple([env[v] for v in new.operands])
+        new = new if operands == new.operands else new.with_operands(operands)
+        env.update(zip(op.results, new.results, strict=True))
+        ops.append(new)
+    return Function(fn.params, tuple(ops), tuple([env[v] for v in fn.results]), fn.name)
 
 
 def with_regions(op: Op, change: Callable[[Function], Function]) -> Op:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from kgraph.ir import Function, Op, Size, Value, users
+from kgraph.ir import Function, Op, Size, users
 from kgraph.ir.ops.convolution import Convolution
 from kgraph.ir.ops.index import Slice
-from kgraph.passes.base import Pass, in_regions
+from kgraph.passes.base import Pass, exchanged, in_regions
+from kgraph.passes.dce import without_dead_ops
 
 
 class CropConvolutions(Pass):
@@ -30,19 +31,7 @@ class CropConvolutions(Pass):
                 cropped = _cropped(op.x.op, op) if alone else None
                 if cropped is not None:
                     made[op] = cropped
-        if not made:
-            return fn
-        gone = {op.operands[0].op for op in made}
-        env: dict[Value, Value] = {}
-        ops: list[Op] = []
-        for op in fn.ops:
-            if op in gone:
-                continue
-            new = made.get(op, op)
-            new = new.with_operands(tuple([env.get(v, v) for v in new.operands]))
-            env.update(zip(op.results, new.results, strict=True))
-            ops.append(new)
-        return Function(fn.params, tuple(ops), tuple([env.get(v, v) for v in fn.results]), fn.name)
+        return without_dead_ops(exchanged(fn, made)) if made else fn
 
 
 def _cropped(conv: Convolution, part: Slice) -> Convolution | None:

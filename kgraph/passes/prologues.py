@@ -13,7 +13,8 @@ from kgraph.ir import Builder, Fact, Function, Op, Value, users
 from kgraph.ir.ops.control import Fusion
 from kgraph.ir.ops.convolution import Convolution
 from kgraph.ir.ops.shape import BroadcastInDim, Constant
-from kgraph.passes.base import Pass, in_regions
+from kgraph.passes.base import Pass, exchanged, in_regions
+from kgraph.passes.dce import without_dead_ops
 
 
 class FusePrologues(Pass):
@@ -28,25 +29,13 @@ class FusePrologues(Pass):
         """The loops are in the bodies of the convolutions' fusions."""
         fn = in_regions(fn, self.run)
         readers, returned = users(fn), set(fn.results)
-        loops: dict[Op, Fusion] = {}
+        made: dict[Op, Op] = {}
         for op in fn.ops:
             x = _image(op)
             if x is not None and len(readers[x]) == 1 and x not in returned and _is_loop(x):
                 assert isinstance(x.op, Fusion)
-                loops[op] = x.op
-        if not loops:
-            return fn
-        gone: set[Op] = set(loops.values())
-        env: dict[Value, Value] = {p: p for p in fn.params}
-        ops: list[Op] = []
-        for op in fn.ops:
-            if op in gone:
-                continue
-            new = _joined(op, loops[op]) if op in loops else op
-            new = new.with_operands(tuple([env[v] for v in new.operands]))
-            env.update(zip(op.results, new.results, strict=True))
-            ops.append(new)
-        return Function(fn.params, tuple(ops), tuple([env[v] for v in fn.results]), fn.name)
+                made[op] = _joined(op, x.op)
+        return without_dead_ops(exchanged(fn, made)) if made else fn
 
 
 def _image(op: Op) -> Value | None:
