@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from kgraph.codegen.llvm.emit import Function, Index, Operand
+from kgraph.codegen.llvm.emit import Function, Index, Operand, item_bytes
 
 # prologue(f, i, k, value, along_k): the value to be packed instead, elements of row (or column) i
 # and inner index k; the lanes of a vector value run along k, or else along i.
@@ -177,5 +177,5 @@ def _pack_scalars(
 
 
 def _chunk(f: Function, source: Source, width: int) -> int:
-    lanes = f.target.lanes(8 if source.compute.endswith("64") else 4)
+    lanes = f.target.lanes(item_bytes(source.compute))
     return min(lanes, width)

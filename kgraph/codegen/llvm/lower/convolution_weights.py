@@ -12,7 +12,7 @@ from math import prod
 
 from kgraph.codegen.llvm.conv_weights import WeightsSpec, emit_weights
 from kgraph.codegen.llvm.conv_winograd_weights import WinogradWeights, emit_winograd_weights
-from kgraph.codegen.llvm.emit import Operand
+from kgraph.codegen.llvm.emit import Operand, item_bytes
 from kgraph.codegen.llvm.gemm_tile import compute_dtype
 from kgraph.codegen.llvm.lower.combine import launch_combine
 from kgraph.codegen.llvm.lower.convolution import size_of, spec_of
@@ -137,22 +137,27 @@ class Weights:
         f = k.f
         x, dy, scratch, fresh, tiles, *more = k.arguments
         size, dtype = int(self.op.result.type.size), compute_dtype(self.op.result.dtype)
-        nbytes = 8 if dtype.endswith("64") else 4
         images = k.size(self.images)
         if self.spec.by_panels:
-            conv = self.spec.conv
-            count, width = conv.panels(f.target), conv.shape(f.target).columns
+            count = self.spec.conv.panels(f.target)
             lo, hi = (f.udiv(f.mul(f.add(k.index, i), count), tiles) for i in range(2))
-            first, last = f.mul(lo, width), f.smin(f.mul(hi, width), conv.features)
-            with f.when(f.compare("NE", fresh, 0)), f.loop(0, size, conv.features, "row") as row:
-                start = f.offset(scratch, f.add(row, first), dtype)
-                f.fill_bytes(start, 0, f.mul(f.sub(last, first), nbytes))
+            with f.when(f.compare("NE", fresh, 0)):
+                self._clear_panels(k, scratch, lo, hi)
             f.call(name, [x, dy, scratch, k.slab, lo, hi, images, *more])
             return
         sums = f.offset(scratch, f.mul(k.index, size), dtype)
         with f.when(f.compare("NE", fresh, 0)):
-            f.fill_bytes(sums, 0, size * nbytes)
+            f.fill_bytes(sums, 0, size * item_bytes(dtype))
         chunk = self.chunk(k)
         lo = f.smin(f.mul(k.index, chunk), images)
         hi = f.smin(f.add(lo, chunk), images)
         f.call(name, [x, dy, sums, k.slab, lo, hi, *more])
+
+    def _clear_panels(self, k: Kernel, sums: Operand, lo: Operand, hi: Operand) -> None:
+        """Zeros in the features of some panels, which are a part of each row."""
+        f, conv, result = k.f, self.spec.conv, self.op.result
+        width, dtype = conv.shape(f.target).columns, compute_dtype(result.dtype)
+        first, last = f.mul(lo, width), f.smin(f.mul(hi, width), conv.features)
+        with f.loop(0, int(result.type.size), conv.features, "row") as row:
+            start = f.offset(sums, f.add(row, first), dtype)
+            f.fill_bytes(start, 0, f.mul(f.sub(last, first), item_bytes(dtype)))
