@@ -89,6 +89,8 @@ def _shown(stage: str, traced: Function, schedule: "Schedule") -> Function:
         return schedule.main
     if schedule.prepare is None:
         raise ValueError("the step computes nothing that depends on its weights alone")
+    if not schedule.prepare.results:
+        raise ValueError("of its weights alone the step only makes panels; --stage llvm shows how")
     return schedule.prepare
 
 

@@ -158,6 +158,11 @@ def test_a_training_step_has_nothing_that_depends_on_the_weights_alone(capsys, m
     assert "weights alone" in failure(capsys, "dump", model_file, "--stage", "prepare")
 
 
+def test_weights_that_are_only_packed_are_no_graph(capsys, model_file):
+    text = failure(capsys, "dump", model_file, "--step", "predict", "--stage", "prepare")
+    assert "--stage llvm" in text
+
+
 def test_dump_of_a_program_and_of_a_script(capsys, program, tmp_path):
     assert "tanh" in output(capsys, "dump", program, "--stage", "traced")
     script = tmp_path / "made.py"
